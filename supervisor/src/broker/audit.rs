@@ -22,7 +22,10 @@ use lumen_ipc::{
     vouching::VoucherFault,
 };
 
-use super::throttle::{Allowance, Meters, network_of};
+use super::{
+    limits::Cause,
+    throttle::{Allowance, Meters, network_of},
+};
 use crate::pace::Pace;
 
 /// Refusals of one source that are recorded.
@@ -123,6 +126,13 @@ pub enum Deed {
         /// Who.
         by: u32,
     },
+    /// A session was ended by a limit.
+    Ended {
+        /// Which.
+        session: SessionId,
+        /// Why.
+        cause: Cause,
+    },
     /// A user asked for something that they may not do.
     Forbidden {
         /// What, in a word.
@@ -222,7 +232,7 @@ fn source(deed: &Deed) -> Option<IpAddr> {
         Deed::Watches(visitor) | Deed::Left(visitor, _) => Some(visitor.from),
         // One for each login, and they are bounded.
         Deed::SignedOut { .. } | Deed::Revoked { .. } => None,
-        Deed::Restarted { .. } | Deed::Stopped { .. } => None,
+        Deed::Ended { .. } | Deed::Restarted { .. } | Deed::Stopped { .. } => None,
         // Users have no addresses; each is a source like one.
         Deed::Forbidden { by, .. } | Deed::StrangeProxy { by } => Some(IpAddr::V4((*by).into())),
     }
@@ -308,25 +318,19 @@ fn describe(deed: &Deed) -> Line {
             format!("{} watches session {}", visitor.from, visitor.session),
             vec![session(&visitor.session), login(&visitor.login), from(&visitor.from)],
         ),
-        Deed::Left(visitor, after) => (
-            "left",
-            false,
-            format!(
-                "{} left session {} after {} s",
-                visitor.from,
-                visitor.session,
-                after.as_secs()
-            ),
-            vec![
-                session(&visitor.session),
-                login(&visitor.login),
-                from(&visitor.from),
-                ("LUMEN_SECONDS", after.as_secs().to_string()),
-            ],
-        ),
+        Deed::Left(Visitor { session: of, login: which, from: source }, after) => {
+            let seconds = after.as_secs().to_string();
+            let message = format!("{source} left session {of} after {seconds} s");
+            let time = ("LUMEN_SECONDS", seconds);
+            ("left", false, message, vec![session(of), login(which), from(source), time])
+        }
         Deed::Restarted { process, by } => restarted(*process, uid(by)),
         Deed::Stopped { session: of, by } => {
             ("stopped", false, format!("uid {by} stopped session {of}"), vec![session(of), uid(by)])
+        }
+        Deed::Ended { session: of, cause } => {
+            let fields = vec![session(of), ("LUMEN_REASON", cause.name().to_owned())];
+            ("ended", false, format!("session {of} was ended: {cause}"), fields)
         }
         Deed::Forbidden { what, by } => (
             "forbidden",
@@ -381,6 +385,17 @@ mod tests {
             ("LUMEN_ACCOUNT", "alice"),
         ];
         assert_eq!(line.fields, expected.map(|(name, value)| (name, value.to_owned())));
+    }
+
+    #[test]
+    fn line_of_a_session_that_a_limit_ends_says_which_limit() {
+        let now = Instant::now();
+        let cause = Cause::Idle(Duration::from_secs(1800));
+        let ended = Deed::Ended { session: SessionId(3), cause };
+        let line = Recorder::new(now).line(now, &ended).expect("the first");
+        assert_eq!(line.message, "session 3 was ended: nobody used it for 30 minutes");
+        assert_eq!(field(&line, "LUMEN_AUDIT"), Some("ended"));
+        assert_eq!(field(&line, "LUMEN_REASON"), Some("idle"));
     }
 
     #[test]

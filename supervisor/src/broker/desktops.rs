@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use lumen_ipc::units::SessionId;
 use nix::unistd::Uid;
 
-use super::AttemptId;
+use super::{AttemptId, limits::TooMany};
 
 /// Most desktops that are being started.
 const MOST: usize = 16;
@@ -33,6 +33,17 @@ pub enum Own {
     There(SessionId),
 }
 
+impl Own {
+    /// The one that is about to end.
+    #[must_use]
+    pub const fn ending(self) -> Option<SessionId> {
+        match self {
+            Self::Ending(session) => Some(session),
+            Self::None | Self::There(_) => None,
+        }
+    }
+}
+
 /// What becomes of a sign-in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Course {
@@ -42,6 +53,8 @@ pub enum Course {
     Queue(OpeningId),
     /// Too many wait already.
     Refuse,
+    /// There may be no other desktop.
+    TooMany(TooMany),
     /// A desktop is to be started, and it waits for that.
     Start(OpeningId),
     /// It waits for the desktop that is being started.
@@ -64,8 +77,20 @@ pub struct Desktops {
 }
 
 impl Desktops {
-    /// An account has signed in.
-    pub fn arrive(&mut self, attempt: AttemptId, user: Uid, own: Own) -> Course {
+    /// How many there are.
+    #[must_use]
+    pub fn starting(&self) -> usize {
+        self.openings.len()
+    }
+
+    /// An account has signed in; `permitted` is whether a desktop may be started for it.
+    pub fn arrive(
+        &mut self,
+        attempt: AttemptId,
+        user: Uid,
+        own: Own,
+        permitted: Result<(), TooMany>,
+    ) -> Course {
         if let Own::There(session) = own {
             return Course::Attach(session);
         }
@@ -76,6 +101,9 @@ impl Desktops {
             }
             opening.waiting.push(attempt);
             return Course::Wait;
+        }
+        if let Err(too_many) = permitted {
+            return Course::TooMany(too_many);
         }
         if count >= MOST {
             return Course::Refuse;
@@ -132,13 +160,13 @@ mod tests {
     #[test]
     fn account_with_a_desktop_is_attached_and_another_gets_one_started_that_all_wait_for() {
         let mut desktops = Desktops::default();
-        let attached = desktops.arrive(attempt(1), user(1), Own::There(SESSION));
+        let attached = desktops.arrive(attempt(1), user(1), Own::There(SESSION), Ok(()));
         assert_eq!(attached, Course::Attach(SESSION));
-        let Course::Start(id) = desktops.arrive(attempt(2), user(1), Own::None) else {
+        let Course::Start(id) = desktops.arrive(attempt(2), user(1), Own::None, Ok(())) else {
             panic!("nothing is started")
         };
-        assert_eq!(desktops.arrive(attempt(3), user(1), Own::None), Course::Wait);
-        let other = desktops.arrive(attempt(4), user(2), Own::None);
+        assert_eq!(desktops.arrive(attempt(3), user(1), Own::None, Ok(())), Course::Wait);
+        let other = desktops.arrive(attempt(4), user(2), Own::None, Ok(()));
         assert!(matches!(other, Course::Start(other) if other != id));
         assert_eq!(desktops.there(user(1)), [attempt(2), attempt(3)]);
         assert_eq!(desktops.failed(id), [], "it is there");
@@ -148,11 +176,11 @@ mod tests {
     #[test]
     fn start_that_fails_is_told_to_those_who_wait_and_the_next_sign_in_tries_again() {
         let mut desktops = Desktops::default();
-        let Course::Start(first) = desktops.arrive(attempt(1), user(1), Own::None) else {
+        let Course::Start(first) = desktops.arrive(attempt(1), user(1), Own::None, Ok(())) else {
             panic!("nothing is started")
         };
         assert_eq!(desktops.failed(first), [attempt(1)]);
-        let again = desktops.arrive(attempt(2), user(1), Own::None);
+        let again = desktops.arrive(attempt(2), user(1), Own::None, Ok(()));
         assert!(matches!(again, Course::Start(again) if again != first));
         assert_eq!(desktops.failed(first), [], "the second start is another one");
     }
@@ -160,14 +188,33 @@ mod tests {
     #[test]
     fn desktop_that_ends_is_followed_by_one_that_starts_when_it_has_ended() {
         let mut desktops = Desktops::default();
-        let Course::Queue(id) = desktops.arrive(attempt(1), user(1), Own::Ending(SESSION)) else {
+        let Course::Queue(id) = desktops.arrive(attempt(1), user(1), Own::Ending(SESSION), Ok(()))
+        else {
             panic!("it does not wait")
         };
-        assert_eq!(desktops.arrive(attempt(2), user(1), Own::Ending(SESSION)), Course::Wait);
+        assert_eq!(
+            desktops.arrive(attempt(2), user(1), Own::Ending(SESSION), Ok(())),
+            Course::Wait
+        );
         assert_eq!(desktops.gone(SessionId(8)), None);
         assert_eq!(desktops.gone(SESSION), Some(id));
         assert_eq!(desktops.gone(SESSION), None, "it is started once");
         assert_eq!(desktops.there(user(1)), [attempt(1), attempt(2)]);
+    }
+
+    #[test]
+    fn desktop_that_may_not_be_started_is_refused_and_one_that_is_there_is_not() {
+        let (mut desktops, full) = (Desktops::default(), Err(TooMany::InAll(1)));
+        let refused = desktops.arrive(attempt(1), user(1), Own::None, full);
+        assert_eq!((refused, desktops.starting()), (Course::TooMany(TooMany::InAll(1)), 0));
+        let attached = desktops.arrive(attempt(2), user(1), Own::There(SESSION), full);
+        assert_eq!(attached, Course::Attach(SESSION));
+        assert!(matches!(
+            desktops.arrive(attempt(3), user(1), Own::None, Ok(())),
+            Course::Start(_)
+        ));
+        let waits = desktops.arrive(attempt(4), user(1), Own::None, full);
+        assert_eq!(waits, Course::Wait, "for the one that is being started");
     }
 
     proptest! {
@@ -185,7 +232,7 @@ mod tests {
             for (number, (step, who)) in (1_u64..).zip(steps) {
                 let own = if who % 3 == 0 { Own::Ending(SessionId(who)) } else { Own::None };
                 match step {
-                    0 | 1 => match desktops.arrive(attempt(number), user(who), own) {
+                    0 | 1 => match desktops.arrive(attempt(number), user(who), own, Ok(())) {
                         Course::Refuse | Course::Attach(_) => {}
                         _ => prop_assert!(waiting.insert(number)),
                     },

@@ -222,6 +222,11 @@ impl Access {
         own.map(|(session, _)| *session)
     }
 
+    /// The desktops of all users.
+    pub fn desktops(&self) -> impl Iterator<Item = SessionId> {
+        self.users.keys().copied()
+    }
+
     /// Signs a browser in to a desktop of the user that it was accepted as.
     ///
     /// # Errors

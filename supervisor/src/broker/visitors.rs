@@ -101,6 +101,12 @@ impl Visitors {
         present.map(watcher).collect()
     }
 
+    /// Whether anybody watches a session.
+    #[must_use]
+    pub fn watch(&self, session: SessionId) -> bool {
+        self.0.iter().any(|(visitor, presence)| visitor.session == session && presence.pages > 0)
+    }
+
     /// How many pages of a login are connected.
     #[must_use]
     pub fn pages(&self, login: LoginId) -> u32 {
@@ -128,9 +134,11 @@ mod tests {
         assert_eq!(visitors.report(start, &[one, one]), [Visit::Began(one)]);
         assert_eq!(visitors.report(start + SECOND, &[one, other]), [Visit::Began(other)]);
         assert_eq!((visitors.pages(one.login), visitors.pages(other.login)), (1, 1));
+        assert!(visitors.watch(SessionId(1)) && !visitors.watch(SessionId(3)));
         assert_eq!(visitors.of(SessionId(1), start + 3 * SECOND)[0].since_seconds, 3);
         assert_eq!(visitors.report(start + 5 * SECOND, &[other]), []);
         assert_eq!(visitors.of(SessionId(1), start + 5 * SECOND), []);
+        assert!(!visitors.watch(SessionId(1)));
         let due = visitors.deadline().expect("one is away");
         assert_eq!(due, start + 5 * SECOND + ABSENCE);
         assert_eq!(visitors.poll(due - SECOND), []);

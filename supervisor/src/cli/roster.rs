@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lumen_ipc::{
     login::SignIn,
     process::ExitCode,
-    service::{SessionStatus, SessionSummary, Watcher},
+    service::{EndCause, Ends, SessionStatus, SessionSummary, Watcher},
 };
 use nix::unistd::{Uid, User};
 use serde::Serialize;
@@ -31,6 +31,7 @@ struct Session {
     /// The state of each worker, by its name; empty if the session does not answer.
     workers: BTreeMap<String, String>,
     watchers: Vec<Watcher>,
+    ends: Option<Ends>,
 }
 
 /// A user, as `lumen users` shows it.
@@ -100,6 +101,7 @@ fn rows(
             age_seconds: summary.age_seconds,
             workers: workers.iter().map(state).collect(),
             watchers: summary.watchers,
+            ends: summary.ends,
         }
     };
     summaries.into_iter().map(row).collect()
@@ -109,7 +111,7 @@ fn sessions_text(sessions: &[Session]) -> String {
     if sessions.is_empty() {
         return "there is no session\n".to_owned();
     }
-    let headings = ["SESSION", "USER", "SINCE", "STATE", "WATCHED FROM"];
+    let headings = ["SESSION", "USER", "SINCE", "STATE", "WATCHED FROM", "ENDS"];
     let mut table = vec![headings.map(str::to_owned).to_vec()];
     for session in sessions {
         table.push(vec![
@@ -118,6 +120,7 @@ fn sessions_text(sessions: &[Session]) -> String {
             duration(session.age_seconds.saturating_mul(1000)),
             state(session),
             watched(&session.watchers),
+            end(session.ends.as_ref()),
         ]);
     }
     output::table(&table)
@@ -147,6 +150,16 @@ fn watched(watchers: &[Watcher]) -> String {
         )
     };
     watchers.iter().map(watcher).collect::<Vec<_>>().join(", ")
+}
+
+/// When a session ends by itself, and why.
+fn end(ends: Option<&Ends>) -> String {
+    let Some(Ends { in_seconds, because }) = ends else { return "-".to_owned() };
+    let because = match because {
+        EndCause::Idle => "nobody uses it",
+        EndCause::Unwatched => "nobody watches it",
+    };
+    format!("in {} ({because})", duration(in_seconds.saturating_mul(1000)))
 }
 
 fn by_user(
@@ -224,7 +237,7 @@ mod tests {
             supervisor_pid: 7,
             age_seconds: 3700,
             watchers,
-            ends: None,
+            ends: (id == 2).then_some(Ends { in_seconds: 65, because: EndCause::Unwatched }),
         }
     }
 
@@ -277,13 +290,14 @@ mod tests {
         );
         assert_eq!(
             sessions_text(&rows),
-            "SESSION   USER            SINCE  STATE            WATCHED FROM\n\
-             1 (work)  alice\\u{1b}[2J  1h01m  ready            192.0.2.7 (1m05s, 2 pages)\n\
-             2         1001            1h01m  rtc failed       -\n\
-             3         0               1h01m  does not answer  -\n"
+            "SESSION   USER            SINCE  STATE            WATCHED FROM                ENDS\n\
+             1 (work)  alice\\u{1b}[2J  1h01m  ready            192.0.2.7 (1m05s, 2 pages)  -\n\
+             2         1001            1h01m  rtc failed       -                           in 1m05s (nobody watches it)\n\
+             3         0               1h01m  does not answer  -                           -\n"
         );
         let json = serde_json::to_value(&rows).expect("JSON");
         assert_eq!(json[1]["workers"]["rtc"], "failed");
+        assert_eq!(json[1]["ends"]["because"], "unwatched");
         assert_eq!(json[0]["watchers"][0]["from"], "192.0.2.7");
     }
 

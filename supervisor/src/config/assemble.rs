@@ -37,6 +37,7 @@ pub(super) fn host(
         front_door,
         sign_in: values.sign_in()?,
         lifetimes: values.lifetimes()?,
+        session_limits: values.session_limits()?,
         metrics_token: values.path(Key::MetricsTokenFile),
         public_address: values.public_address()?,
         relay: values.relay()?,

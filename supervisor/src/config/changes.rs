@@ -3,13 +3,15 @@
 use lumen_ipc::{message::login::AccountName, text::Text};
 
 use super::HostConfig;
-use crate::broker::Lifetimes;
+use crate::broker::{Lifetimes, limits::Limits};
 
 /// What a host does about a new configuration.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Changes {
     /// How long logins last, if that has changed; it takes effect at once.
     pub lifetimes: Option<Lifetimes>,
+    /// How long sessions last and how many there may be, if that has changed; it takes effect at once.
+    pub session_limits: Option<Limits>,
     /// The log filter, if that has changed; it takes effect at once for lumen itself, and for each worker when
     /// that is started again.
     pub log: Option<Text<128>>,
@@ -24,6 +26,8 @@ impl HostConfig {
         let fixed = self.fixed().into_iter().zip(new.fixed());
         Changes {
             lifetimes: (self.lifetimes != new.lifetimes).then_some(new.lifetimes),
+            session_limits: (self.session_limits != new.session_limits)
+                .then_some(new.session_limits),
             log: (self.log != new.log).then(|| new.log.clone()),
             waiting: fixed.filter(|(old, new)| old != new).map(|((name, _), _)| name).collect(),
         }
@@ -40,6 +44,7 @@ impl HostConfig {
             sign_in,
             proxy,
             lifetimes: _,
+            session_limits: _,
             metrics_token,
             public_address,
             relay,
@@ -90,8 +95,11 @@ mod tests {
     }
 
     #[test]
-    fn lifetimes_and_log_change_at_once_and_all_else_at_the_next_start() {
-        let changes = host("").changes_to(&host("--login-idle 1h --log debug"));
+    fn lifetimes_limits_and_log_change_at_once_and_all_else_at_the_next_start() {
+        let new = "--login-idle 1h --session-idle 30m --sessions-total 9 --log debug";
+        let changes = host("").changes_to(&host(new));
+        let limits = changes.session_limits.expect("they have changed");
+        assert_eq!((limits.idle.map(|time| time.as_secs()), limits.in_all), (Some(1800), 9));
         assert_eq!(changes.lifetimes.map(|times| times.idle.as_secs()), Some(3600));
         assert_eq!(changes.log.map(|log| log.as_str().to_owned()).as_deref(), Some("debug"));
         assert_eq!(changes.waiting, Vec::<&str>::new());

@@ -51,7 +51,7 @@ pub use proxy_door::ProxyDoor;
 use table::{Command, Key};
 pub use udp_listen::{UdpListen, audience};
 
-use crate::broker::Lifetimes;
+use crate::broker::{Lifetimes, limits::Limits};
 
 /// A parsed command line.
 #[derive(Clone, Debug, PartialEq)]
@@ -145,6 +145,9 @@ pub struct Report {
     pub faults: Vec<UsageError>,
 }
 
+/// Most sessions that a host can have.
+pub const MOST_SESSIONS: u16 = 64;
+
 /// The configuration of `lumen run`: a host and its one session.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunConfig {
@@ -173,6 +176,8 @@ pub struct HostConfig {
     pub proxy: Option<ProxyDoor>,
     /// How long logins last.
     pub lifetimes: Lifetimes,
+    /// How long sessions last, and how many there may be.
+    pub session_limits: Limits,
     /// The file with the token of those who may see metrics from elsewhere.
     pub metrics_token: Option<PathBuf>,
     /// The public address of this host, if it differs from its own.

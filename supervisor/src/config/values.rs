@@ -19,13 +19,13 @@ use lumen_ipc::{
 };
 
 use super::{
-    EncoderChoice, GpuChoice, GuestLimits, InstanceName, Limit, Note, RelayConfig, RelayTls,
-    SignIn, UdpListen, UsageError,
+    EncoderChoice, GpuChoice, GuestLimits, InstanceName, Limit, MOST_SESSIONS, Note, RelayConfig,
+    RelayTls, SignIn, UdpListen, UsageError,
     file::{Setting, Settings},
     outside::Outside,
     table::{Command, Key, OptionRow},
 };
-use crate::broker::{Lifetimes, relay::MOST_NAME_BYTES};
+use crate::broker::{Lifetimes, limits::Limits, relay::MOST_NAME_BYTES};
 
 /// The longest time an option may name: longer than any session lasts.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
@@ -392,6 +392,33 @@ impl Values {
     /// How long logins last.
     pub(super) fn lifetimes(&self) -> Result<Lifetimes, UsageError> {
         Ok(Lifetimes { idle: self.time(Key::LoginIdle)?, whole: self.time(Key::LoginLife)? })
+    }
+
+    /// How long sessions last, and how many there may be.
+    pub(super) fn session_limits(&self) -> Result<Limits, UsageError> {
+        Ok(Limits {
+            unwatched: self.time_or_none(Key::SessionUnwatched)?,
+            idle: self.time_or_none(Key::SessionIdle)?,
+            per_user: self.count(Key::SessionsPerUser)?,
+            in_all: self.count(Key::SessionsTotal)?,
+        })
+    }
+
+    fn count(&self, key: Key) -> Result<u16, UsageError> {
+        let count = self.number(key, "a number from 1 to 64")?;
+        match (1..=MOST_SESSIONS).contains(&count) {
+            true => Ok(count),
+            false => Err(self.bad(key, "expected a number from 1 to 64")),
+        }
+    }
+
+    fn time_or_none(&self, key: Key) -> Result<Option<Duration>, UsageError> {
+        match self.text(key).0 {
+            "none" => Ok(None),
+            text => time(text).map(Some).ok_or_else(|| {
+                self.bad(key, "expected a time from 1s to 366d, such as 90m, 12h or 30d, or none")
+            }),
+        }
     }
 
     fn time(&self, key: Key) -> Result<Duration, UsageError> {

@@ -53,6 +53,8 @@ pub(crate) enum Event {
     Admin(AdminRequest),
     /// News of an attempt to sign in, for the host.
     Attempt(AttemptId, AttemptNews),
+    /// A session may have reached a limit, for the host.
+    LimitDue,
     /// A desktop could not be started, for the host.
     NotOpened(OpeningId, LoginRefusal, String),
     /// News of the leader of the login session, for a session that has one.

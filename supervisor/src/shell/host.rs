@@ -18,6 +18,7 @@ mod proxied;
 mod remembering;
 mod roster;
 mod sessions;
+mod stays;
 mod unclaimed;
 mod welcoming;
 
@@ -65,6 +66,7 @@ use crate::{
         Access,
         desktops::{Desktops, OpeningId},
         leases::LeaseMint,
+        limits::{Limits, Stays},
         relay::RelayMint,
         visitors::Visitors,
     },
@@ -90,6 +92,12 @@ pub(super) struct Host {
     bulletin: Bulletin,
     login_news: LoginBulletin,
     visitors: Visitors,
+    /// When sessions end by themselves,
+    stays: Stays,
+    /// when the timer for that fires,
+    limit_timer: Option<Instant>,
+    /// and what their users are told at the next sign-in.
+    farewells: BTreeMap<u32, String>,
     /// Whether a timer for visitors who may have left is running.
     awaits_visitors: bool,
     audit: Audit,
@@ -136,6 +144,9 @@ impl Host {
             bulletin: Bulletin::default(),
             login_news: LoginBulletin::default(),
             visitors: Visitors::default(),
+            stays: Stays::new(Limits::NONE),
+            limit_timer: None,
+            farewells: BTreeMap::new(),
             awaits_visitors: false,
             audit: Audit::default(),
             announces: None,
@@ -199,6 +210,7 @@ impl Host {
             }
             Event::FromSession(connection, news) => self.take_in_session(connection, news),
             Event::ExpectedDue => self.end_overdue(),
+            Event::LimitDue => self.limit_due(),
             Event::NotOpened(id, refusal, reason) => self.not_opened(id, refusal, &reason),
             Event::Remembered(connection) => self.welcome(connection),
             Event::VisitDue => self.end_visits(),
@@ -305,7 +317,9 @@ impl Host {
                 }
                 let memory = self.memory.as_ref();
                 let expected = |session| memory.is_some_and(|memory| memory.expects(session));
-                if let Err(reason) = self.sessions.register(record, was, expected) {
+                let room = self.sessions.room_for(&record, self.stays.limits(), expected);
+                let registered = room.and_then(|()| self.sessions.register(record, was, expected));
+                if let Err(reason) = registered {
                     return refuse(&channel, reason);
                 }
                 let (events, runtime) = (self.events.clone(), Handle::current());
@@ -337,8 +351,7 @@ impl Host {
         match said {
             // Handled by `take_in_session`.
             ToHost::Registered { .. } => {}
-            // Nothing depends on it.
-            ToHost::Acts => {}
+            ToHost::Acts => self.note_act(session),
             ToHost::AppChanged { serial, state } => self.bulletin.tell(session, serial, state),
             ToHost::SignallingWanted => {
                 self.sessions.want(session);

@@ -212,7 +212,8 @@ fn host_and_session(
     runtime()?.block_on(async {
         let admin = host.admin.socket.try_clone()?;
         let roster = Roster::default();
-        let host = Host::new(host, access, (host_ground.namespaces, roster.clone()), log.clone());
+        let host = Host::new(host, access, (host_ground.namespaces, roster.clone()), log.clone())
+            .limited(config.host.session_limits);
         let fence = (ground.namespaces, roster);
         let session = Session::new(stage, introduction, fence, family, log.clone());
         let (near, far) = link::joined()?;
@@ -270,7 +271,7 @@ fn host(
         let admin = UnixListener::from_std(stage.admin.socket.try_clone()?)?;
         let arrivals = UnixListener::from_std(sessions.socket.try_clone()?)?;
         let fence = (ground.namespaces, Roster::default());
-        let host = Host::new(stage, access, fence, log.clone());
+        let host = Host::new(stage, access, fence, log.clone()).limited(config.session_limits);
         let host = host.announced_on(log.clone()).remembering(memory, &was).restrained(restraint);
         let host = host.audited(audit.clone());
         let host = host.managed(Managed::new(manager, asked.clone(), again, levels));

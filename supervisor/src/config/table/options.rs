@@ -31,7 +31,7 @@ const TALKING: &[Command] = &[
 ];
 
 /// Every option, in the order `--help` lists them.
-pub const OPTIONS: [OptionRow; 53] = [
+pub const OPTIONS: [OptionRow; 57] = [
     OptionRow {
         key: Key::App,
         name: "app",
@@ -230,6 +230,10 @@ pub const OPTIONS: [OptionRow; 53] = [
     proxy::PROXY_HEADER,
     sign_in::LOGIN_IDLE,
     sign_in::LOGIN_LIFE,
+    sign_in::SESSION_UNWATCHED,
+    sign_in::SESSION_IDLE,
+    sign_in::SESSIONS_PER_USER,
+    sign_in::SESSIONS_TOTAL,
     OptionRow {
         key: Key::MetricsTokenFile,
         name: "metrics-token-file",

@@ -115,10 +115,18 @@ pub enum Key {
     RelayTlsPort,
     /// Whether the size of the output follows the viewers' windows.
     Resize,
+    /// How long a session lasts whose viewers give no input.
+    SessionIdle,
     /// A session's name for people.
     SessionName,
     /// The socket at which desktops are started.
     SessionSocket,
+    /// How long a session lasts that nobody watches.
+    SessionUnwatched,
+    /// Most sessions of one user.
+    SessionsPerUser,
+    /// Most sessions in all.
+    SessionsTotal,
     /// Size of the output.
     Size,
     /// Whether apps are heard.

@@ -54,6 +54,49 @@ pub(super) const LOGIN_LIFE: OptionRow = OptionRow {
     help: "How long a login lasts at most, even while a page uses it: a number with s, m, h or d.",
     commands: HOST,
 };
+pub(super) const SESSION_UNWATCHED: OptionRow = OptionRow {
+    key: Key::SessionUnwatched,
+    name: "session-unwatched",
+    short: None,
+    environment: "LUMEN_SESSION_UNWATCHED",
+    placeholder: Some("TIME|none"),
+    default: "none",
+    help: "How long a desktop lasts that nobody watches: a number with s, m, h or d, or none, for ever. A \
+           restart of the host begins anew.",
+    commands: HOST,
+};
+pub(super) const SESSION_IDLE: OptionRow = OptionRow {
+    key: Key::SessionIdle,
+    name: "session-idle",
+    short: None,
+    environment: "LUMEN_SESSION_IDLE",
+    placeholder: Some("TIME|none"),
+    default: "none",
+    help: "How long a desktop lasts while somebody watches it and nobody uses keyboard, pointer or gamepad: a \
+           number with s, m, h or d, or none, for ever. Its pages warn a minute before, and any input keeps \
+           it.",
+    commands: HOST,
+};
+pub(super) const SESSIONS_PER_USER: OptionRow = OptionRow {
+    key: Key::SessionsPerUser,
+    name: "sessions-per-user",
+    short: None,
+    environment: "LUMEN_SESSIONS_PER_USER",
+    placeholder: Some("N"),
+    default: "8",
+    help: "The most desktops of one user, 1 to 64; those that there are stay.",
+    commands: HOST,
+};
+pub(super) const SESSIONS_TOTAL: OptionRow = OptionRow {
+    key: Key::SessionsTotal,
+    name: "sessions-total",
+    short: None,
+    environment: "LUMEN_SESSIONS_TOTAL",
+    placeholder: Some("N"),
+    default: "64",
+    help: "The most desktops of all users, 1 to 64; those that there are stay.",
+    commands: HOST,
+};
 pub(super) const GRANTED: OptionRow = OptionRow {
     key: Key::Granted,
     name: "granted",

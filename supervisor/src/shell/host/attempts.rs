@@ -135,6 +135,7 @@ impl Host {
         let Running { account, method, from, reply, said, .. } = running;
         info!(%session, by = method.name(), "a browser signed in as an account");
         self.record_sign_in(signed_in.login, (method, Some(account)), from);
+        let said = self.with_farewell(user, said);
         self.remember(move || {
             if let Some(reply) = reply {
                 drop(reply.send(Ok(Progress::Done { signed_in, said })));

@@ -87,6 +87,9 @@ impl Host {
                         memory.set_idle(lifetimes.idle);
                     }
                 }
+                if let Some(limits) = changes.session_limits {
+                    managed.config.session_limits = limits;
+                }
                 if let Some(log) = changes.log {
                     if let Err(error) = managed.levels.replace(log.as_str()) {
                         warn!(%error, "the new log filter is not understood");
@@ -100,6 +103,9 @@ impl Host {
                     warn!("what changed of {options} takes effect when the host is started again");
                 }
                 managed.waiting = changes.waiting;
+                if let Some(limits) = changes.session_limits {
+                    self.set_limits(limits);
+                }
             }
         }
         match self.open {

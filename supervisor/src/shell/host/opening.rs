@@ -29,6 +29,7 @@ use super::{
     },
     Host,
     desk::{Queued, reach},
+    stays::refusal_of,
 };
 use crate::broker::{
     AttemptId,
@@ -93,13 +94,15 @@ impl Host {
         let user = Uid::from_raw(uid);
         let own = self.own_desktop(user);
         // The leader ends with its link where nothing is started.
-        match self.desktops.arrive(id, user, own) {
+        let permitted = self.permit(user, own);
+        match self.desktops.arrive(id, user, own, permitted) {
             Course::Attach(session) => self.let_in(id, session, user),
             Course::Queue(opening) => {
                 self.queued.insert(opening, Queued { account, user, leader });
                 self.hurry(own);
             }
             Course::Refuse => self.conclude(id, Err(LoginRefusal::NotStarted)),
+            Course::TooMany(too_many) => self.conclude(id, Err(refusal_of(too_many))),
             Course::Start(opening) => self.begin(opening, Queued { account, user, leader }),
             Course::Wait => {}
         }

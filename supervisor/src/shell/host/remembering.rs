@@ -82,6 +82,7 @@ impl Host {
     fn close(&mut self, session: SessionId) {
         self.access.close(session);
         self.leases.forget(session);
+        self.stays.left(session);
         if let Some(mint) = &mut self.mint {
             mint.forget(session);
         }

@@ -52,6 +52,7 @@ impl Host {
         let mut all = self.sessions.listed(now);
         for session in &mut all {
             session.watchers = self.visitors.of(session.id, now);
+            session.ends = self.end_of(session.id, now);
         }
         all
     }
@@ -131,6 +132,7 @@ impl Host {
     }
 
     fn record_visits(&mut self, visits: Vec<Visit>) {
+        self.note_watchers();
         for visit in visits {
             self.audit.record(&match visit {
                 Visit::Began(visitor) => Deed::Watches(visitor),

@@ -23,10 +23,13 @@ use nix::{
 use tokio::sync::oneshot;
 
 use super::super::event::{ConnectionId, HostEnd};
-use crate::broker::state::{KeptSession, MOST_SESSIONS as MOST_REMEMBERED};
+use crate::broker::{
+    limits::{Limits, TooMany},
+    state::{KeptSession, MOST_SESSIONS as MOST_REMEMBERED},
+};
 
-/// Most sessions of one host.
-const MOST_SESSIONS: usize = 64;
+/// Most sessions of one host, whatever its limits.
+const MOST_SESSIONS: usize = crate::config::MOST_SESSIONS as usize;
 /// Most links to sessions that have not registered.
 const MOST_NEWCOMERS: usize = 16;
 /// Most requests that a session has not answered.
@@ -197,6 +200,29 @@ impl Sessions {
     pub(super) fn given_up(&self, token: TokenDigest) -> Option<SessionId> {
         let given_up = |record: &Record| record.token == token && record.given_up.get();
         self.records.iter().find(|(_, record)| given_up(record)).map(|(id, _)| *id)
+    }
+
+    /// Whether the limits leave room for a session. One that has been here before keeps its place.
+    pub(super) fn room_for(
+        &self,
+        record: &Record,
+        limits: &Limits,
+        expected: impl Fn(SessionId) -> bool,
+    ) -> Result<(), &'static str> {
+        let there = |(id, _): &(&SessionId, &(TokenDigest, Uid))| {
+            self.records.contains_key(*id) || expected(**id)
+        };
+        let present = || self.given.iter().filter(there);
+        if present().any(|(_, (token, _))| *token == record.token) {
+            return Ok(());
+        }
+        let own = present().filter(|(_, (_, owner))| *owner == record.owner).count();
+        limits.permit(own, present().count()).map_err(|too_many| match too_many {
+            TooMany::InAll(_) => "there are as many desktops as there may be (--sessions-total)",
+            TooMany::OfUser(_) => {
+                "its user has as many desktops as one may have (--sessions-per-user)"
+            }
+        })
     }
 
     /// Registers a session under its earlier number, if its token proves that, or under a new number.

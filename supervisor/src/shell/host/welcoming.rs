@@ -32,6 +32,7 @@ impl Host {
         let relay = self.stage.relay_near;
         let audience = self.stage.audience;
         self.send(session, &ToSession::Welcomed { session, relay, audience });
+        self.begin_stay(session);
         self.tell_logins(session);
         if self.open {
             self.say_open(session);
