@@ -21,10 +21,10 @@ const ASKS: &str = "!document.querySelector('#sign-in').hidden \
                     && !document.querySelector('#sign-in button[type=submit]').disabled";
 const ERROR: &str = "document.querySelector('#sign-in-error').textContent";
 
-fn host_of(machine: &Accounts) -> Result<HostRig> {
+fn host_of(machine: &Accounts) -> HostSetup {
     let setup = HostSetup::new().as_root().option("--auth", "password");
     let setup = setup.option("--login-socket", &machine.socket("login"));
-    setup.option("--session-socket", &machine.socket("session")).start()
+    setup.option("--session-socket", &machine.socket("session"))
 }
 
 /// Opens the page, which asks for an account.
@@ -35,8 +35,12 @@ fn visit(browser: &Browser, host: &HostRig) -> Result<Page> {
 }
 
 fn sign_in(page: &Page, password: &str) -> Result<()> {
+    sign_in_as("alice", page, password)
+}
+
+fn sign_in_as(name: &str, page: &Page, password: &str) -> Result<()> {
     page.evaluate::<()>(&format!(
-        "void (document.querySelector('#sign-in-name').value = 'alice', \
+        "void (document.querySelector('#sign-in-name').value = '{name}', \
          document.querySelector('#sign-in-password').value = '{password}', \
          document.querySelector('#sign-in').requestSubmit())"
     ))
@@ -54,7 +58,7 @@ fn desktop(host: &HostRig) -> Result<(SessionStatus, Process)> {
 fn account_that_signs_in_gets_its_own_desktop_and_comes_back_to_it() -> Result<()> {
     let mut machine = Accounts::new(&[("alice", ALICE, PASSWORD)])?;
     machine.open()?;
-    let mut host = host_of(&machine)?;
+    let mut host = host_of(&machine).start()?;
     let browser = Browser::start()?;
     let page = visit(&browser, &host)?;
 
@@ -134,4 +138,51 @@ fn account_that_signs_in_gets_its_own_desktop_and_comes_back_to_it() -> Result<(
     let expected = ["open_session alice", "close_session alice"].repeat(4);
     ensure!(machine.sessions() == expected[..7], "{:?}", machine.sessions());
     Ok(())
+}
+
+#[test]
+fn account_that_may_have_no_desktop_is_told_why_and_so_is_one_whose_desktop_a_limit_ended()
+-> Result<()> {
+    let mut machine = Accounts::new(&[("alice", ALICE, PASSWORD), ("bob", ALICE + 1, PASSWORD)])?;
+    machine.open()?;
+    let setup = host_of(&machine).option("--sessions-total", "1");
+    let host = setup.option("--session-unwatched", "15s").start()?;
+    let browser = Browser::start()?;
+    let page = visit(&browser, &host)?;
+    sign_in(&page, PASSWORD)?;
+    shows_quadrants(&page)?;
+
+    let other = visit(&browser, &host)?;
+    sign_in_as("bob", &other, PASSWORD)?;
+    wait_until("the page says that there are too many desktops", || {
+        page_text(&other, ERROR).contains("as many desktops as it may have")
+    })?;
+    let recorded = "there may be no more desktops than 1 (--sessions-total)";
+    ensure!(host.said().contains(recorded), "{}", host.said());
+    ensure!(machine.sessions() == ["open_session alice"]);
+    // Who has a desktop comes to it all the same.
+    let second = visit(&browser, &host)?;
+    sign_in(&second, PASSWORD)?;
+    shows_quadrants(&second)?;
+
+    for page in [&page, &second] {
+        page.close()?;
+    }
+    wait_until("the login session is closed", || {
+        machine.sessions() == ["open_session alice", "close_session alice"]
+    })?;
+    host.wait_for_sessions(0)?;
+    let back = visit(&browser, &host)?;
+    sign_in(&back, PASSWORD)?;
+    let told = "document.querySelector('#sign-in-questions').textContent";
+    wait_until("the page says why the last desktop has ended", || {
+        let told = page_text(&back, told);
+        told.contains("Your last desktop was ended, because nobody watched it for 15 seconds.")
+    })?;
+    back.evaluate::<()>("void document.querySelector('#sign-in').requestSubmit()")?;
+    shows_quadrants(&back)
+}
+
+fn page_text(page: &Page, expression: &str) -> String {
+    page.evaluate(expression).unwrap_or_default()
 }

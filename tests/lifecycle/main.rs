@@ -11,6 +11,7 @@ mod deaths;
 mod helpers;
 mod hosts;
 mod leaks;
+mod limits;
 mod orphans;
 mod restarts;
 mod rights;
