@@ -10,6 +10,7 @@ mod offers;
 mod seat;
 mod selection;
 mod shm;
+mod sizes;
 mod small;
 mod surfaces;
 mod xdg_shell;

@@ -143,6 +143,7 @@ use smithay::{
 use super::{
     dmabuf::{Dmabufs, Params},
     shm::Shm,
+    sizes::{self, Verdict},
     surfaces::Surfaces,
 };
 use crate::{client::ClientState, state::State};
@@ -182,6 +183,14 @@ macro_rules! counted {
                 display: &DisplayHandle,
                 init: &mut DataInit<'_, Self>,
             ) {
+                match sizes::judge(&request) {
+                    Verdict::Passes => {}
+                    Verdict::Nothing => return,
+                    Verdict::Wrong(code) => {
+                        object.post_error(code, "a size that is no size");
+                        return;
+                    }
+                }
                 count_request(client, display, <$object>::interface(), request.opcode());
                 <$who as Dispatch<$object, $data, Self>>::request(
                     state, client, object, request, data, display, init,
