@@ -98,6 +98,9 @@ pub(crate) fn try_all(scene: &Scene, bait: &Bait, puppet: &Puppet, row: &mut Row
         Worker::Rtc | Worker::Turn if sent => {
             row.admit(Goal::Port, "a datagram reaches a UDP service; nothing else is reached");
         }
+        Worker::Rtc | Worker::Turn => {
+            row.fenced(Goal::Port, "no datagram passes the fence of this machine's control groups");
+        }
         _ => row.expect(Goal::Port, !sent, || "it reached a UDP service".to_owned()),
     }
     Ok(())

@@ -72,14 +72,16 @@ struct Cell {
     reached: Vec<String>,
     /// What reaches it and is said in SECURITY.md.
     admitted: Option<&'static str>,
+    /// What holds it on this machine, and not on every one, as SECURITY.md says.
+    fenced: Option<&'static str>,
     /// Why there is nothing to try.
     pointless: Option<&'static str>,
 }
 
 impl Cell {
     /// What `SECURITY.md` says of it.
-    const fn word(&self) -> &'static str {
-        match (self.admitted, self.pointless) {
+    fn word(&self) -> &'static str {
+        match (self.admitted.or(self.fenced), self.pointless) {
             (Some(_), _) => "reached",
             (None, Some(_)) => "its task",
             (None, None) => "held",
@@ -87,11 +89,14 @@ impl Cell {
     }
 
     fn verdict(&self) -> String {
-        match (self.reached.as_slice(), self.admitted, self.pointless) {
-            ([first, ..], _, _) => format!("NOT HELD: {first}"),
-            ([], Some(what), _) => format!("admitted: {what}"),
-            ([], None, Some(why)) => format!("its own task: {why}"),
-            ([], None, None) => "held".to_owned(),
+        if let [first, ..] = self.reached.as_slice() {
+            return format!("NOT HELD: {first}");
+        }
+        match (self.admitted, self.fenced, self.pointless) {
+            (Some(what), _, _) => format!("admitted: {what}"),
+            (None, Some(by), _) => format!("held: {by}"),
+            (None, None, Some(why)) => format!("its own task: {why}"),
+            (None, None, None) => "held".to_owned(),
         }
     }
 }
@@ -134,6 +139,11 @@ impl Row {
     /// A way to the goal that SECURITY.md names as not defended.
     pub(crate) fn admit(&mut self, goal: Goal, what: &'static str) {
         self.cell(goal).admitted = Some(what);
+    }
+
+    /// A way to the goal that this machine closes, and others do not.
+    pub(crate) fn fenced(&mut self, goal: Goal, by: &'static str) {
+        self.cell(goal).fenced = Some(by);
     }
 
     /// A goal that is this worker's task, or below it.
