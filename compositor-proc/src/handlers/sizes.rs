@@ -7,10 +7,13 @@
 use std::any::Any;
 
 use smithay::reexports::{
-    wayland_protocols::xdg::shell::server::{xdg_surface, xdg_toplevel},
+    wayland_protocols::xdg::shell::server::{xdg_positioner, xdg_surface, xdg_toplevel},
     wayland_protocols_wlr::layer_shell::v1::server::zwlr_layer_surface_v1,
     wayland_server::protocol::{wl_region, wl_surface},
 };
+
+/// Farther than this from anything a popup is on no screen.
+const FARTHEST: i32 = 1 << 20;
 
 /// What becomes of a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -33,6 +36,8 @@ pub(super) fn judge(request: &dyn Any) -> Verdict {
         window(request)
     } else if let Some(request) = request.downcast_ref() {
         toplevel(request)
+    } else if let Some(request) = request.downcast_ref() {
+        popup(request)
     } else if let Some(request) = request.downcast_ref() {
         layer(request)
     } else {
@@ -85,6 +90,27 @@ const fn toplevel(request: &xdg_toplevel::Request) -> Verdict {
     }
 }
 
+/// Places and sizes of popups. Smithay adds them up, so that none may be as large as no screen is.
+const fn popup(request: &xdg_positioner::Request) -> Verdict {
+    let numbers = match request {
+        xdg_positioner::Request::SetParentSize { parent_width, parent_height } => {
+            [0, 0, *parent_width, *parent_height]
+        }
+        xdg_positioner::Request::SetSize { width, height } => [0, 0, *width, *height],
+        xdg_positioner::Request::SetAnchorRect { x, y, width, height } => [*x, *y, *width, *height],
+        xdg_positioner::Request::SetOffset { x, y } => [*x, *y, 0, 0],
+        _ => return Verdict::Passes,
+    };
+    let [x, y, width, height] = numbers;
+    let is_place = -FARTHEST < x && x < FARTHEST && -FARTHEST < y && y < FARTHEST;
+    let is_size = 0 <= width && width < FARTHEST && 0 <= height && height < FARTHEST;
+    if is_place && is_size {
+        Verdict::Passes
+    } else {
+        Verdict::Wrong(xdg_positioner::Error::InvalidInput as u32)
+    }
+}
+
 /// `zwlr_layer_surface_v1.set_size`, of unsigned numbers.
 const fn layer(request: &zwlr_layer_surface_v1::Request) -> Verdict {
     const MOST: u32 = i32::MAX as u32;
@@ -103,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn damage_and_regions_of_negative_size_are_empty() {
+    fn sizes_that_are_none_are_stopped() {
         let damage = |width, height| wl_surface::Request::Damage { x: 0, y: 0, width, height };
         assert_eq!(judge(&damage(1, -1)), Verdict::Nothing);
         assert_eq!(judge(&damage(0, i32::MAX)), Verdict::Passes);
@@ -112,6 +138,12 @@ mod tests {
         let add = |width| wl_region::Request::Add { x: 0, y: 0, width, height: 1 };
         assert_eq!(judge(&add(-1)), Verdict::Nothing);
         assert_eq!(judge(&add(1)), Verdict::Passes);
+        let parent =
+            xdg_positioner::Request::SetParentSize { parent_width: 64, parent_height: -1280 };
+        assert_eq!(judge(&parent), Verdict::Wrong(0));
+        let offset = |x| xdg_positioner::Request::SetOffset { x, y: 0 };
+        assert_eq!(judge(&offset(i32::MIN)), Verdict::Wrong(0));
+        assert_eq!(judge(&offset(-400)), Verdict::Passes);
         let subtract = wl_region::Request::Subtract { x: 0, y: 0, width: 1, height: -1 };
         assert_eq!(judge(&subtract), Verdict::Nothing);
     }
