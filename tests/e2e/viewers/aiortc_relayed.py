@@ -87,9 +87,14 @@ async def take_messages(socket, peer: RTCPeerConnection) -> None:
         elif message["type"] == "closed":
             return
         for line in found:
-            candidate = candidate_from_sdp(line.removeprefix("candidate:"))
-            candidate.sdpMLineIndex = 0
-            await peer.addIceCandidate(candidate)
+            await add_candidate(peer, line)
+
+
+async def add_candidate(peer: RTCPeerConnection, line: str) -> None:
+    """Tells the connection of an address of the desktop."""
+    candidate = candidate_from_sdp(line.removeprefix("candidate:"))
+    candidate.sdpMLineIndex = 0
+    await peer.addIceCandidate(candidate)
 
 
 def main() -> None:

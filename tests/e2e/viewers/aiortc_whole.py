@@ -11,8 +11,7 @@ import sys
 from array import array
 
 from aiortc import RTCPeerConnection, RTCSessionDescription
-from aiortc.sdp import candidate_from_sdp
-from aiortc_relayed import colour_of
+from aiortc_relayed import add_candidate, colour_of
 from page import frequency, is_about, is_tone, signalling, type_a_letter
 
 
@@ -76,9 +75,7 @@ async def take_messages(socket, peer: RTCPeerConnection, lease: asyncio.Future) 
             answer = RTCSessionDescription(sdp=message["sdp"], type="answer")
             await peer.setRemoteDescription(answer)
         elif message["type"] == "candidate":
-            candidate = candidate_from_sdp(message["candidate"].removeprefix("candidate:"))
-            candidate.sdpMLineIndex = 0
-            await peer.addIceCandidate(candidate)
+            await add_candidate(peer, message["candidate"])
         elif message["type"] == "lease":
             lease.set_result(message["lease"])
 

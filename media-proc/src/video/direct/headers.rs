@@ -95,33 +95,19 @@ impl Parameters {
         *profile = MAIN;
         *constraints = *constraints & !OBEYS_BASELINE | OBEYS_MAIN;
         let mut writer = BitWriter::default();
-        self.write_arithmetic_set(&mut writer);
+        // It differs from x264's in its coding only.
+        write_picture_set(
+            &mut writer,
+            ARITHMETIC,
+            (self.initial_quantizer, self.chroma_offset),
+            self.controls_deblocking,
+        );
         let mut arithmetic = Vec::new();
         wrap(*header & 0xE0 | PICTURE_SET, writer.finish(), &mut arithmetic);
         // What puts units into packets joins one set of each kind with the unit behind them.
         let pair = |picture: &[u8]| [&[0, 0, 0, 1], sequence.as_slice(), picture].concat();
         let plain = pair(&[&[0, 0, 0, 1], picture].concat());
         Ok([plain, NOTHING.to_vec(), pair(&arithmetic)].concat())
-    }
-
-    /// Writes a picture parameter set that differs from x264's in its coding only (H.264, section
-    /// 7.3.2.2).
-    fn write_arithmetic_set(&self, writer: &mut BitWriter) {
-        writer.unsigned(ARITHMETIC); // pic_parameter_set_id
-        writer.unsigned(0); // seq_parameter_set_id
-        writer.flag(true); // entropy_coding_mode_flag
-        writer.flag(false); // bottom_field_pic_order_in_frame_present_flag
-        writer.unsigned(0); // num_slice_groups_minus1
-        writer.unsigned(0); // num_ref_idx_l0_default_active_minus1
-        writer.unsigned(0); // num_ref_idx_l1_default_active_minus1
-        writer.flag(false); // weighted_pred_flag
-        writer.bits(2, 0); // weighted_bipred_idc
-        writer.signed(self.initial_quantizer - 26); // pic_init_qp_minus26
-        writer.signed(0); // pic_init_qs_minus26
-        writer.signed(self.chroma_offset); // chroma_qp_index_offset
-        writer.flag(self.controls_deblocking); // deblocking_filter_control_present_flag
-        writer.flag(false); // constrained_intra_pred_flag
-        writer.flag(false); // redundant_pic_cnt_present_flag
     }
 
     /// Appends the slices of `idr` to `stream`, behind `sets` instead of their own.
@@ -276,6 +262,31 @@ impl PictureSet {
         let Self { initial_quantizer, chroma_offset, controls_deblocking, .. } = self;
         Ok(Parameters { sequence, initial_quantizer, chroma_offset, controls_deblocking })
     }
+}
+
+/// Writes a picture parameter set (H.264, section 7.3.2.2), with the quantizer that slices begin with and the
+/// difference of chroma's. By its number it says how slices are coded, as [`picture_set`] reads it.
+pub(in crate::video) fn write_picture_set(
+    writer: &mut BitWriter,
+    number: u32,
+    (initial_quantizer, chroma_offset): (i32, i32),
+    controls_deblocking: bool,
+) {
+    writer.unsigned(number); // pic_parameter_set_id
+    writer.unsigned(0); // seq_parameter_set_id
+    writer.flag(number == ARITHMETIC); // entropy_coding_mode_flag
+    writer.flag(false); // bottom_field_pic_order_in_frame_present_flag
+    writer.unsigned(0); // num_slice_groups_minus1
+    writer.unsigned(0); // num_ref_idx_l0_default_active_minus1
+    writer.unsigned(0); // num_ref_idx_l1_default_active_minus1
+    writer.flag(false); // weighted_pred_flag
+    writer.bits(2, 0); // weighted_bipred_idc
+    writer.signed(initial_quantizer - 26); // pic_init_qp_minus26
+    writer.signed(0); // pic_init_qs_minus26
+    writer.signed(chroma_offset); // chroma_qp_index_offset
+    writer.flag(controls_deblocking); // deblocking_filter_control_present_flag
+    writer.flag(false); // constrained_intra_pred_flag
+    writer.flag(false); // redundant_pic_cnt_present_flag
 }
 
 fn picture_set(payload: &[u8]) -> Option<PictureSet> {

@@ -11,7 +11,10 @@ use lumen_ipc::{
 
 use crate::video::{
     Quantizer,
-    direct::bits::{BitWriter, wrap},
+    direct::{
+        bits::{BitWriter, wrap},
+        headers::write_picture_set,
+    },
 };
 
 /// `log2_max_frame_num`.
@@ -146,21 +149,7 @@ impl Sequence {
 /// The picture parameter set, as a NAL unit with start code.
 pub(super) fn picture_set() -> Vec<u8> {
     let mut writer = BitWriter::default();
-    writer.unsigned(0); // pic_parameter_set_id
-    writer.unsigned(0); // seq_parameter_set_id
-    writer.flag(false); // entropy_coding_mode_flag
-    writer.flag(false); // bottom_field_pic_order_in_frame_present_flag
-    writer.unsigned(0); // num_slice_groups_minus1
-    writer.unsigned(0); // num_ref_idx_l0_default_active_minus1
-    writer.unsigned(0); // num_ref_idx_l1_default_active_minus1
-    writer.flag(false); // weighted_pred_flag
-    writer.bits(2, 0); // weighted_bipred_idc
-    writer.signed(i32::from(INITIAL_QUANTIZER) - 26); // pic_init_qp_minus26
-    writer.signed(0); // pic_init_qs_minus26
-    writer.signed(0); // chroma_qp_index_offset
-    writer.flag(true); // deblocking_filter_control_present_flag
-    writer.flag(false); // constrained_intra_pred_flag
-    writer.flag(false); // redundant_pic_cnt_present_flag
+    write_picture_set(&mut writer, 0, (INITIAL_QUANTIZER.into(), 0), true);
     let mut unit = Vec::new();
     wrap(PICTURE_SET, writer.finish(), &mut unit);
     unit
