@@ -15,6 +15,7 @@ use smithay::{
     reexports::wayland_server::{
         DisplayHandle,
         backend::{ClientData, ClientId, DisconnectReason},
+        protocol::__interfaces::WL_DISPLAY_INTERFACE,
     },
     wayland::compositor::CompositorClientState,
 };
@@ -195,6 +196,17 @@ pub struct TooMany {
     bound: usize,
 }
 
+/// An app has sent a request that the library must not see.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Wrong {
+    /// It has no string where the protocol says that there is one.
+    #[error("a string is null where none may be")]
+    NullString,
+    /// It lacks arguments or a descriptor.
+    #[error("a request lacks arguments or a descriptor")]
+    Unfinished,
+}
+
 /// A pixel file that an app shares with us, counted until this is dropped.
 #[derive(Debug)]
 pub struct MemoryInUse(Arc<AtomicUsize>);
@@ -233,20 +245,29 @@ impl TooMany {
 
     /// Disconnects the app with the error that Wayland has for this.
     pub fn refuse(&self, display: &DisplayHandle, client: ClientId) {
-        /// `wl_display.error.no_memory`, on the display, which is object 1.
+        /// `wl_display.error.no_memory`.
         const NO_MEMORY: u32 = 2;
-        const DISPLAY: u32 = 1;
-        let backend = display.backend_handle();
-        let mut found = None;
-        // Fails for a client that is gone.
-        let _ = backend.with_all_objects_for(client, |object| {
-            if object.protocol_id() == DISPLAY {
-                found = Some(object);
-            }
-        });
-        if let Some((object, message)) = found.zip(CString::new(self.to_string()).ok()) {
-            backend.post_error(object, NO_MEMORY, message);
-        }
+        disconnect(display, client, NO_MEMORY, &self.to_string());
+    }
+}
+
+impl Wrong {
+    /// Disconnects the app with the error that Wayland has for this.
+    pub fn refuse(&self, display: &DisplayHandle, client: ClientId) {
+        /// `wl_display.error.invalid_method`.
+        const INVALID_METHOD: u32 = 1;
+        disconnect(display, client, INVALID_METHOD, &self.to_string());
+    }
+}
+
+/// Disconnects the app with an error of the display.
+fn disconnect(display: &DisplayHandle, client: ClientId, error: u32, message: &str) {
+    const DISPLAY: u32 = 1;
+    let backend = display.backend_handle();
+    let found = backend.object_for_protocol_id(client, &WL_DISPLAY_INTERFACE, DISPLAY);
+    // There is none for a client that is gone.
+    if let Some((object, message)) = found.ok().zip(CString::new(message).ok()) {
+        backend.post_error(object, error, message);
     }
 }
 

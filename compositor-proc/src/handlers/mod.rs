@@ -16,6 +16,7 @@ mod surfaces;
 mod xdg_shell;
 
 pub use constraints::Constraint;
+pub use objects::kinds_of_objects;
 pub use offers::count_descriptors_of_offers;
 pub use small::MAX_TOKENS;
 

@@ -202,7 +202,14 @@ macro_rules! counted {
                 <$who as Dispatch<$object, $data, Self>>::destroyed(state, client, object, data);
             }
         })*
-    )*};
+    )*
+
+        /// All kinds of objects in the table.
+        #[must_use]
+        pub fn kinds_of_objects() -> Vec<&'static Interface> {
+            vec![$($(<$object>::interface(),)*)*]
+        }
+    };
 }
 
 counted! {

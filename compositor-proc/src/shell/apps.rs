@@ -13,14 +13,14 @@ use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use rustix::process::Pid;
 use smithay::reexports::wayland_server::{
     Display,
-    backend::{ClientData, ClientId},
+    backend::{ClientData, ClientId, protocol::Interface},
 };
 use tracing::warn;
 
-use super::gate::Gate;
+use super::gate::{Gate, Library};
 use crate::{
-    client::{ClientCount, ClientState, REGISTRY, TooMany},
-    handlers::count_descriptors_of_offers,
+    client::{ClientCount, ClientState, REGISTRY, TooMany, Wrong},
+    handlers::{count_descriptors_of_offers, kinds_of_objects},
     policy,
     state::State,
 };
@@ -53,7 +53,7 @@ impl Apps {
     /// When there are no descriptors left.
     pub(super) fn new(now: Instant) -> io::Result<Self> {
         Ok(Self {
-            gate: Gate::new(now)?,
+            gate: Gate::new(kinds_of_objects(), now)?,
             count: ClientCount::default(),
             reserve: RESERVE,
             uncounted: 0,
@@ -111,9 +111,8 @@ impl Apps {
         let begun = Instant::now();
         for passage in self.gate.waiting(begun) {
             let uncounted = &mut self.uncounted;
-            self.gate.serve(passage, Instant::now, |client, descriptors| {
-                *uncounted += read(display, state, client, descriptors);
-            });
+            let mut library = Counting { display, state, uncounted };
+            self.gate.serve(passage, Instant::now, &mut library);
             if Gate::is_over(begun, Instant::now()) {
                 break;
             }
@@ -158,6 +157,33 @@ impl Apps {
             }
         }
         (self.uncounted, self.census_after) = (0, all.max(CENSUS_AFTER));
+    }
+}
+
+/// The library, with a count of the requests that it handles.
+struct Counting<'turn> {
+    display: &'turn mut Display<State>,
+    state: &'turn mut State,
+    uncounted: &'turn mut usize,
+}
+
+impl Library for Counting<'_> {
+    fn read(&mut self, client: &ClientId, descriptors: usize) -> usize {
+        let requests = read(self.display, self.state, client, descriptors);
+        *self.uncounted += requests;
+        requests
+    }
+
+    fn has_one_of(&self, client: &ClientId, object: u32, kinds: &[&'static Interface]) -> bool {
+        let backend = self.display.handle().backend_handle();
+        kinds
+            .iter()
+            .any(|kind| backend.object_for_protocol_id(client.clone(), kind, object).is_ok())
+    }
+
+    fn refuse(&mut self, client: &ClientId, reason: Wrong) {
+        reason.refuse(&self.display.handle(), client.clone());
+        read(self.display, self.state, client, 0);
     }
 }
 

@@ -5,13 +5,13 @@
 //! into which we pass a little at a time: each app gets a slice of the turn, the one that has used least
 //! first, and the rest waits in the app's socket. Links and frames are served between turns.
 //!
-//! Bytes are passed on unparsed, with their descriptors. Nothing here wakes the loop while no app sends
-//! anything.
+//! Bytes are passed on as they are, with their descriptors; [`nulls`] says for which requests they are looked at
+//! before that. Nothing here wakes the loop while no app sends anything.
 
 use std::{
     collections::{HashMap, VecDeque},
     io::{self, IoSlice, IoSliceMut},
-    mem::MaybeUninit,
+    mem::{MaybeUninit, take},
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
         unix::net::UnixStream,
@@ -27,9 +27,12 @@ use rustix::{
         SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
     },
 };
-use smithay::reexports::wayland_server::backend::ClientId;
+use smithay::reexports::wayland_server::backend::{ClientId, protocol::Interface};
 
-use crate::client::MAX_CLIENTS;
+use self::nulls::{Requests, Strings};
+use crate::client::{MAX_CLIENTS, Wrong};
+
+mod nulls;
 
 /// Bytes passed on at once: enough for one frame of most apps, and at most 128 of the shortest requests.
 const PORTION: usize = 1024;
@@ -54,6 +57,18 @@ const AT_ONCE: usize = MAX_CLIENTS;
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Passage(u64);
 
+/// What the gate asks of the library.
+pub(super) trait Library {
+    /// Has it handle the input of `client`, which came with so many descriptors. Returns the number of requests.
+    fn read(&mut self, client: &ClientId, descriptors: usize) -> usize;
+
+    /// Whether the object that the client has by this number is of one of these kinds.
+    fn has_one_of(&self, client: &ClientId, object: u32, kinds: &[&'static Interface]) -> bool;
+
+    /// Has it disconnect the client.
+    fn refuse(&mut self, client: &ClientId, reason: Wrong);
+}
+
 /// All connections of apps.
 #[derive(Debug)]
 pub(super) struct Gate {
@@ -62,6 +77,8 @@ pub(super) struct Gate {
     /// Reports connections on which the library has sent something.
     library: OwnedFd,
     connections: HashMap<Passage, Connection>,
+    /// Strings of the requests that the library knows.
+    strings: Strings,
     next: u64,
     forgot: Instant,
     /// The highest descriptor number received since the last query.
@@ -81,6 +98,9 @@ struct Connection {
     is_deaf: bool,
     /// The time it has used recently.
     spent: Duration,
+    /// The requests that were passed to the library, and how many of them it has handled.
+    requests: Requests,
+    handled: usize,
 }
 
 /// Some bytes, and the descriptors attached to the first of them.
@@ -90,33 +110,28 @@ struct Portion {
     descriptors: Vec<OwnedFd>,
 }
 
-/// The result of reading an app's socket.
-enum Taken {
-    /// The connection is closed.
+/// What has become of a portion of an app's input.
+enum Passed {
+    /// The library has read it.
+    All,
+    /// The library has dropped the client.
     Closed,
-    /// There was nothing to read.
-    Nothing,
-    /// So many bytes were passed to the library.
-    Passed {
-        bytes: usize,
-        /// The number of descriptors passed with them.
-        descriptors: usize,
-        /// The highest descriptor number among them.
-        highest: RawFd,
-    },
+    /// The client is disconnected for what is in it.
+    Refused,
 }
 
 impl Gate {
-    /// A gate without connections.
+    /// A gate without connections, to a library that knows these kinds of object.
     ///
     /// # Errors
     /// When there are no descriptors left.
-    pub(super) fn new(now: Instant) -> io::Result<Self> {
+    pub(super) fn new(kinds: Vec<&'static Interface>, now: Instant) -> io::Result<Self> {
         let queue = || epoll::create(epoll::CreateFlags::CLOEXEC);
         Ok(Self {
             apps: queue()?,
             library: queue()?,
             connections: HashMap::new(),
+            strings: Strings::of(kinds),
             next: 0,
             forgot: now,
             highest: 0,
@@ -143,8 +158,16 @@ impl Gate {
         let data = epoll::EventData::new_u64(self.next);
         epoll::add(&self.apps, &outer, data, epoll::EventFlags::IN)?;
         epoll::add(&self.library, &inner, data, epoll::EventFlags::IN)?;
-        let (stuck, is_deaf, spent) = (None, false, Duration::ZERO);
-        let connection = Connection { client, outer, inner, stuck, is_deaf, spent };
+        let connection = Connection {
+            client,
+            outer,
+            inner,
+            stuck: None,
+            is_deaf: false,
+            spent: Duration::ZERO,
+            requests: Requests::new(),
+            handled: 0,
+        };
         self.connections.insert(Passage(self.next), connection);
         self.next += 1;
         Ok(())
@@ -178,54 +201,60 @@ impl Gate {
         }
     }
 
-    /// Serves one connection: passes on its input portion by portion, and calls `read` after each to have it
-    /// handled, until there is no more or its slice is used up. `read` gets the number of descriptors.
+    /// Serves one connection: passes on its input portion by portion, and has `library` handle each, until there is
+    /// no more or its slice is used up.
     pub(super) fn serve(
         &mut self,
         passage: Passage,
         mut clock: impl FnMut() -> Instant,
-        mut read: impl FnMut(&ClientId, usize),
+        library: &mut impl Library,
     ) {
-        let Self { apps, library, connections, highest: most, .. } = self;
-        let Some(connection) = connections.get_mut(&passage) else { return };
-        let (begun, client) = (clock(), connection.client.clone());
-        let mut used = Duration::ZERO;
+        let Some(connection) = self.connections.get_mut(&passage) else { return };
+        let (begun, mut used) = (clock(), Duration::ZERO);
         let is_closed = loop {
-            match connection.take() {
-                Taken::Closed => break true,
-                Taken::Nothing => break false,
-                Taken::Passed { bytes, descriptors, highest } => {
-                    *most = (*most).max(highest);
-                    read(&client, descriptors);
-                    used = clock().saturating_duration_since(begun);
-                    // A short read has emptied the socket.
-                    if bytes < PORTION || used >= SLICE {
-                        break false;
-                    }
-                    // Passes on more only while the app has room for the answers.
-                    match connection.tell() {
-                        Ok(true) => {}
-                        Ok(false) => {
-                            connection.wait_for_room(passage, apps, library);
-                            break false;
-                        }
-                        Err(_) => break true,
-                    }
+            let portion = match receive::<PORTION>(&connection.outer) {
+                Ok(portion) if portion.bytes.is_empty() => break true,
+                Ok(portion) => portion,
+                Err(Errno::AGAIN | Errno::INTR) => break false,
+                Err(_) => break true,
+            };
+            let numbers = portion.descriptors.iter().map(AsRawFd::as_raw_fd);
+            self.highest = self.highest.max(numbers.max().unwrap_or(0));
+            let length = portion.bytes.len();
+            let passed = connection.pass(portion, &self.strings, library);
+            used = clock().saturating_duration_since(begun);
+            match passed {
+                Passed::All => {}
+                Passed::Closed => break true,
+                Passed::Refused => break false,
+            }
+            // A short read has emptied the socket.
+            if length < PORTION || used >= SLICE {
+                break false;
+            }
+            // Passes on more only while the app has room for the answers.
+            match connection.tell() {
+                Ok(true) => {}
+                Ok(false) => {
+                    connection.wait_for_room(passage, &self.apps, &self.library);
+                    break false;
                 }
+                Err(_) => break true,
             }
         };
         connection.spent += used;
         if is_closed {
             // The library reads the end of the stream and drops the client.
+            let client = connection.client.clone();
             self.connections.remove(&passage);
-            read(&client, 0);
+            library.read(&client, 0);
         }
     }
 
     /// The highest descriptor number received since the last call. The kernel assigns the lowest free
     /// number, so it indicates how many are in use.
     pub(super) fn highest_descriptor(&mut self) -> RawFd {
-        std::mem::take(&mut self.highest)
+        take(&mut self.highest)
     }
 
     /// Whether a turn that began at `begun` has used up its time.
@@ -256,21 +285,37 @@ impl Gate {
 }
 
 impl Connection {
-    /// Passes one portion to the library.
-    fn take(&self) -> Taken {
-        match receive::<PORTION>(&self.outer) {
-            Ok(portion) if portion.bytes.is_empty() => Taken::Closed,
-            Ok(portion) => match send(&self.inner, &portion) {
-                Ok(bytes) if bytes == portion.bytes.len() => {
-                    let numbers = portion.descriptors.iter().map(AsRawFd::as_raw_fd);
-                    let (descriptors, highest) = (portion.descriptors.len(), numbers.max());
-                    Taken::Passed { bytes, descriptors, highest: highest.unwrap_or(0) }
+    /// Passes one portion to the library and has it handled, but for a request that the library must not see: that
+    /// disconnects the client.
+    fn pass(&mut self, portion: Portion, strings: &Strings, library: &mut impl Library) -> Passed {
+        let Portion { mut bytes, mut descriptors } = portion;
+        let mut followed = 0;
+        loop {
+            let fresh = bytes.get(followed..).unwrap_or_default();
+            let (length, suspect) = self.requests.follow(strings, fresh);
+            let end = suspect.as_ref().map_or(bytes.len(), |suspect| followed + suspect.begins);
+            followed += length;
+            let rest = bytes.split_off(end);
+            if !bytes.is_empty() {
+                let piece = Portion { bytes, descriptors: take(&mut descriptors) };
+                // The library has read all earlier input, so there is room unless it has dropped the client.
+                if send(&self.inner, &piece) != Ok(piece.bytes.len()) {
+                    return Passed::Closed;
                 }
-                // The library has read all earlier input, so there is room: it must have dropped the client.
-                Ok(_) | Err(_) => Taken::Closed,
-            },
-            Err(Errno::AGAIN | Errno::INTR) => Taken::Nothing,
-            Err(_) => Taken::Closed,
+                self.handled += library.read(&self.client, piece.descriptors.len());
+            }
+            let Some(suspect) = suspect else { return Passed::All };
+            // A request before it may wait for a descriptor, and may yet change what this one is for.
+            let wrong = if self.handled != suspect.precede {
+                Wrong::Unfinished
+            } else if library.has_one_of(&self.client, suspect.object, &suspect.kinds) {
+                Wrong::NullString
+            } else {
+                (bytes, followed) = (rest, followed - end);
+                continue;
+            };
+            library.refuse(&self.client, wrong);
+            return Passed::Refused;
         }
     }
 

@@ -11,6 +11,7 @@ mod floods;
 mod focus;
 mod keys;
 mod layers;
+mod nulls;
 mod panels;
 mod pools;
 mod presence;
