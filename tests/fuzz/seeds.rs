@@ -14,7 +14,7 @@ type Target = (&'static str, fn(&[u8]));
 
 /// Variations that each target runs, if they take no longer than this.
 const VARIATIONS: usize = 2000;
-const LONGEST: Duration = Duration::from_secs(3);
+const LONGEST: Duration = Duration::from_secs(1);
 /// Longest variation in bytes: what grows at random only gets slower.
 const MOST_BYTES: usize = 4096;
 
