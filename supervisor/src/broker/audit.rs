@@ -99,6 +99,13 @@ pub enum Deed {
         /// Of this login.
         login: LoginId,
     },
+    /// A request showed a key that its browser had replaced, so that the login was ended.
+    Copied {
+        /// To this session.
+        session: SessionId,
+        /// Which login.
+        login: LoginId,
+    },
     /// Somebody ended a login.
     Revoked {
         /// To this session.
@@ -231,7 +238,7 @@ fn source(deed: &Deed) -> Option<IpAddr> {
         | Deed::Refused { from, .. } => Some(*from),
         Deed::Watches(visitor) | Deed::Left(visitor, _) => Some(visitor.from),
         // One for each login, and they are bounded.
-        Deed::SignedOut { .. } | Deed::Revoked { .. } => None,
+        Deed::SignedOut { .. } | Deed::Copied { .. } | Deed::Revoked { .. } => None,
         Deed::Ended { .. } | Deed::Restarted { .. } | Deed::Stopped { .. } => None,
         // Users have no addresses; each is a source like one.
         Deed::Forbidden { by, .. } | Deed::StrangeProxy { by } => Some(IpAddr::V4((*by).into())),
@@ -303,6 +310,14 @@ fn describe(deed: &Deed) -> Line {
             false,
             format!("a browser signed out of session {of}"),
             vec![session(of), login(which)],
+        ),
+        Deed::Copied { session: to, login: which } => (
+            "copied",
+            true,
+            format!(
+                "a sign-in to session {to} was ended: a request showed a key that was replaced"
+            ),
+            vec![session(to), login(which)],
         ),
         Deed::Revoked { session: to, login: which, by } => {
             let (who, field) = match by {

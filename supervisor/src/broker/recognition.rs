@@ -3,21 +3,45 @@
 use std::time::Instant;
 
 use lumen_ipc::{
-    login::{Login, LoginRefusal},
+    login::{Login, LoginId, LoginRefusal},
     message::login::AccountName,
     service::AuthMode,
     text::Secret,
+    units::SessionId,
 };
 
-use super::{Access, OPEN};
+use super::{Access, OPEN, logins::Shown, secret::NoRandomness};
 
 impl Access {
-    /// Recognises a key, whose login then counts as used.
+    /// Recognises the key of a request, whose login then counts as used.
+    ///
+    /// # Errors
+    /// [`LoginRefusal::Wrong`] when the key is unknown, its login has ended, or another has replaced it; that
+    /// ends the login, too.
+    pub fn resume(&mut self, now: Instant, key: &Secret) -> Result<Login, LoginRefusal> {
+        self.logins.resume(now, key, Shown::ByRequest).ok_or(LoginRefusal::Wrong)
+    }
+
+    /// Recognises the key of a page that has been connected since it was admitted with it, even if another has
+    /// replaced it meanwhile. The login then counts as used.
     ///
     /// # Errors
     /// [`LoginRefusal::Wrong`] when the key is unknown or its login has ended.
-    pub fn resume(&mut self, now: Instant, key: &Secret) -> Result<Login, LoginRefusal> {
-        self.logins.resume(now, key).ok_or(LoginRefusal::Wrong)
+    pub fn keep(&mut self, now: Instant, key: &Secret) -> Result<Login, LoginRefusal> {
+        self.logins.resume(now, key, Shown::ByPage).ok_or(LoginRefusal::Wrong)
+    }
+
+    /// Another key for the login of this one, if the key is old. It counts once it has been shown.
+    ///
+    /// # Errors
+    /// [`NoRandomness`] when the kernel returns none.
+    pub fn renew(&mut self, now: Instant, key: &Secret) -> Result<Option<Secret>, NoRandomness> {
+        self.logins.renew(now, key)
+    }
+
+    /// The logins that have ended since the last call because a request showed a key that another had replaced.
+    pub fn take_copied(&mut self) -> Vec<(SessionId, LoginId)> {
+        self.logins.take_copied()
     }
 
     /// The login of a page that presents this key, or none where no sign-in is required. A key's login
@@ -25,7 +49,7 @@ impl Access {
     pub fn login_of_page(&mut self, now: Instant, key: Option<&Secret>) -> Option<Login> {
         match key {
             None => (self.mode == AuthMode::None).then_some(OPEN),
-            Some(key) => self.logins.resume(now, key),
+            Some(key) => self.logins.resume(now, key, Shown::ByPage),
         }
     }
 
@@ -48,7 +72,7 @@ impl Access {
 
 #[cfg(test)]
 mod tests {
-    use lumen_ipc::{login::SignInMethod, units::SessionId};
+    use lumen_ipc::login::SignInMethod;
     use nix::unistd::Uid;
 
     use super::{

@@ -25,7 +25,7 @@ impl Access {
 
     /// The logins to the session of the login with this key, and which of them that is.
     pub fn own_sign_ins(&mut self, now: Instant, key: &Secret) -> Option<(LoginId, Vec<SignIn>)> {
-        let own = self.logins.resume(now, key)?;
+        let own = self.resume(now, key).ok()?;
         let mut all = self.logins.sign_ins(now);
         all.retain(|sign_in| sign_in.session == own.session);
         Some((own.id, all))
@@ -34,7 +34,7 @@ impl Access {
     /// Ends a login to the session of the login with this key, which is returned if there was such a login.
     /// Whoever may only watch ends none.
     pub fn revoke_own(&mut self, now: Instant, key: &Secret, login: LoginId) -> Option<Login> {
-        let own = self.logins.resume(now, key).filter(|own| own.rights.control)?;
+        let own = self.resume(now, key).ok().filter(|own| own.rights.control)?;
         let ended = self.logins.revoke(|session, id| (session, id) == (own.session, login));
         (!ended.is_empty()).then_some(own)
     }

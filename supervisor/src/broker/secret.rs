@@ -39,6 +39,17 @@ impl Key {
         Ok(Self(digits))
     }
 
+    /// This key with the second half of another, which is a page's; `None` if the other is no login key.
+    pub(crate) fn with_stored_half_of(&self, other: &Secret) -> Option<Secret> {
+        let half = self.0.len() / 2;
+        let stored = other.reveal().get(half..).filter(|stored| stored.len() == half)?;
+        let cookie = self.0.get(..half)?;
+        let mut joined = Zeroizing::new(String::with_capacity(2 * half));
+        joined.push_str(cookie);
+        joined.push_str(stored);
+        Secret::new(joined.as_str()).ok()
+    }
+
     /// The secret, for its owner.
     pub(crate) fn reveal(&self) -> &str {
         &self.0

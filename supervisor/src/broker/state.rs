@@ -24,7 +24,7 @@ use zeroize::Zeroizing;
 use super::secret::Digest;
 
 /// The first bytes: the last number identifies this format.
-const FORM: &[u8; 8] = b"lumen\0h\x02";
+const FORM: &[u8; 8] = b"lumen\0h\x03";
 /// Length of the checksum at the end.
 const SUM_BYTES: usize = 32;
 /// Most sessions stored, living and ended.
@@ -64,6 +64,10 @@ pub struct KeptSession {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct KeptLogin {
     pub(super) key: Digest,
+    /// The key that its browser was offered and has not shown yet.
+    pub(super) offered: Option<Digest>,
+    /// Since when it has had its key.
+    pub(super) since: UnixSeconds,
     pub(super) id: LoginId,
     pub(super) session: SessionId,
     pub(super) rights: Rights,
@@ -138,6 +142,9 @@ impl State {
         bytes.extend(count(self.logins.len()));
         for login in &self.logins {
             bytes.extend(TokenDigest::from(login.key).0);
+            bytes.push(login.offered.is_some().into());
+            login.offered.into_iter().for_each(|key| bytes.extend(TokenDigest::from(key).0));
+            bytes.extend(login.since.0.to_be_bytes());
             bytes.extend(login.id.0.to_be_bytes());
             bytes.extend(login.session.0.to_be_bytes());
             bytes.push(login.rights.control.into());
@@ -185,14 +192,17 @@ impl State {
             login.id != LoginId::OPEN
                 && present.contains(&login.session)
                 && login.given <= login.used
+                && login.given <= login.since
         };
         let ids: BTreeSet<LoginId> = self.logins.iter().map(|login| login.id).collect();
-        let keys: BTreeSet<Digest> = self.logins.iter().map(|login| login.key).collect();
+        let keys =
+            || self.logins.iter().flat_map(|login| [login.key].into_iter().chain(login.offered));
+        let distinct: BTreeSet<Digest> = keys().collect();
         ascend
             && counted
             && tokens.len() == self.sessions.len()
             && self.logins.iter().all(legal)
-            && (ids.len(), keys.len()) == (self.logins.len(), self.logins.len())
+            && (ids.len(), distinct.len()) == (self.logins.len(), keys().count())
     }
 }
 
@@ -275,6 +285,11 @@ impl Reader<'_> {
     fn login(&mut self) -> Option<KeptLogin> {
         Some(KeptLogin {
             key: TokenDigest(self.take()?).into(),
+            offered: match self.flag()? {
+                true => Some(TokenDigest(self.take()?).into()),
+                false => None,
+            },
+            since: UnixSeconds(self.long_number()?),
             id: LoginId(self.long_number()?),
             session: SessionId(self.number()?),
             rights: Rights { control: self.flag()? },
@@ -303,6 +318,8 @@ mod tests {
         key[..8].copy_from_slice(&number.to_be_bytes());
         KeptLogin {
             key: TokenDigest(key).into(),
+            offered: number.is_multiple_of(4).then(|| TokenDigest(key.map(|byte| !byte)).into()),
+            since: UnixSeconds(1_800_000_000 + number / 2),
             id: LoginId(number + 1),
             session: SessionId(session),
             rights: Rights { control: number.is_multiple_of(2) },

@@ -9,6 +9,7 @@ use lumen_ipc::{
 use tracing::warn;
 
 use super::{Host, unclaimed::Reply};
+use crate::broker::audit::Deed;
 
 impl Host {
     /// Mints a lease for a page whose login has this key, and tells its session. The page gets it when the
@@ -36,6 +37,9 @@ impl Host {
 
     /// Tells the gateway which logins have ended, and their sessions which ones are left.
     pub(super) fn tell_ended_logins(&mut self) {
+        for (session, login) in self.access.take_copied() {
+            self.audit.record(&Deed::Copied { session, login });
+        }
         let ended = self.access.take_ended();
         for (session, login) in &ended {
             let (session, login) = (*session, *login);
