@@ -84,6 +84,12 @@ pub trait Broker {
     /// Recognises the key of an earlier login, which then counts as used. Where a proxy says whose the
     /// browser is, only a login that this account got by a proxy is recognised.
     async fn resume(key: Secret, named: Option<AccountName>) -> Result<Login, LoginRefusal>;
+    /// Recognises the key of a page that has been connected since it was admitted with it, even if another has
+    /// replaced it. Its login then counts as used.
+    async fn keep(key: Secret) -> Result<Login, LoginRefusal>;
+    /// Another key for the login of this one, if it is time: with another half for the cookie. Both are good until
+    /// a browser shows the other.
+    async fn renew(key: Secret) -> Option<Secret>;
     /// A request of the browser at this address was refused, because a header that names an account cannot
     /// be believed; for the record.
     async fn distrusted(fault: VoucherFault, from: IpAddr);

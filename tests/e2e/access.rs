@@ -1,10 +1,12 @@
 //! Who is let in.
 
 use std::{
+    collections::BTreeSet,
     io::{self, BufRead, BufReader, Read, Write},
     net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::mpsc::{Receiver, channel},
     thread,
+    time::Instant,
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -309,4 +311,24 @@ fn cookie_that_another_port_of_the_host_collects_opens_nothing() -> Result<()> {
     // The browser is signed in as before.
     page.go_to(&format!("http://{}/", rig.address()))?;
     page.wait_for_picture()
+}
+
+#[test]
+fn cookie_changes_while_its_browser_stays_signed_in() -> Result<()> {
+    // The cookie is replaced after an eighth of this time.
+    let rig = Setup::new().option("--login-idle", "32s").start()?;
+    let (thief, cookies) = thief()?;
+    let browser = Browser::start()?;
+    let page = browser.open(rig.url())?;
+    page.wait_for_picture()?;
+    let (begun, mut seen) = (Instant::now(), BTreeSet::new());
+    // The second is offered, the third takes the place of one that was in use.
+    while seen.len() < 3 {
+        ensure!(begun.elapsed() < patience(), "the cookie stays the same");
+        page.go_to(&format!("http://{thief}/"))?;
+        seen.insert(cookies.recv_timeout(patience()).context("the browser shows no cookie")?);
+        page.go_to(&format!("http://{}/", rig.address()))?;
+        page.wait_for_picture()?;
+    }
+    Ok(())
 }

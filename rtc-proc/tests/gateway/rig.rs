@@ -65,6 +65,8 @@ pub(crate) const ACCOUNT: &str = "alice";
 /// Its attempt.
 pub(crate) const ATTEMPT: &str = "attempt";
 pub(crate) const COOKIE: &str = "c00kie";
+/// The half that takes its place when it is old.
+pub(crate) const RENEWED_COOKIE: &str = "fr35h1";
 /// The other half of every key, which a page stores.
 pub(crate) const KEY: &str = "1.p4g3k3";
 /// That half without the number of its session.
@@ -117,6 +119,8 @@ pub(crate) struct Logins {
     pub(crate) resumed: watch::Sender<u32>,
     /// Whether it ends as soon as it has been resumed.
     pub(crate) ends_once_resumed: Arc<AtomicBool>,
+    /// Whether its key is so old that another takes its place.
+    pub(crate) is_old: Arc<AtomicBool>,
     /// How many sign-outs there were.
     pub(crate) signed_out: watch::Sender<u32>,
     /// Whether the answers to sign-outs are late.
@@ -290,6 +294,15 @@ impl Broker for Supervisor {
             ELSEWHERE_COOKIE => Ok(Login { session: ELSEWHERE, ..login(OTHER_LOGIN) }),
             _ => Err(LoginRefusal::Wrong),
         }
+    }
+
+    async fn keep(self, context: Context, key: Secret) -> Result<Login, LoginRefusal> {
+        self.resume(context, key, None).await
+    }
+
+    async fn renew(self, _: Context, key: Secret) -> Option<Secret> {
+        let is_due = cookie_of(&key) == COOKIE && self.logins.is_old.load(Ordering::Relaxed);
+        is_due.then(|| Secret::new(format!("{RENEWED_COOKIE}{HALF}")).expect("short"))
     }
 
     async fn distrusted(self, _: Context, fault: VoucherFault, _: IpAddr) {

@@ -1,6 +1,6 @@
 //! Sign-ins that others end and begin, as pages are told of them, and what pages ask about them.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use lumen_ipc::{
     login::{LoginEvent, LoginNews, SignInMethod, Visitor},
@@ -9,7 +9,7 @@ use lumen_ipc::{
 };
 use tokio::time::timeout;
 
-use crate::rig::{COOKIE, LOGIN, Logins, OTHER_COOKIE, OTHER_LOGIN, Rig};
+use crate::rig::{COOKIE, LOGIN, Logins, OTHER_COOKIE, OTHER_LOGIN, RENEWED_COOKIE, Rig};
 
 /// Much longer than a page may go on after its login was ended.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -114,4 +114,23 @@ async fn page_lists_the_sign_ins_to_its_desktop_and_ends_one_of_them() {
     assert_eq!(revoke(shown, body).await, 204);
     assert_eq!(*logins.revoked.borrow(), Some(OTHER_LOGIN));
     assert_eq!(rig.request("POST", "/api/sign-ins", &own, "").await.status(), 401);
+}
+
+#[tokio::test]
+async fn old_cookie_is_replaced_when_its_page_asks_who_is_signed_in_and_never_for_another_site() {
+    let (rig, logins) = Rig::start_with_logins().await;
+    let shown = rig.shown(COOKIE);
+    let by_page = format!("Origin: http://{}\r\n{shown}", rig.address);
+    let fresh = rig.request("POST", "/api/session", &by_page, "").await;
+    assert_eq!((fresh.status(), fresh.header("set-cookie")), (200, None));
+    logins.is_old.store(true, Ordering::Relaxed);
+    let renewed = rig.request("POST", "/api/session", &by_page, "").await;
+    let cookie = renewed.header("set-cookie").expect("another cookie");
+    assert!(cookie.contains(RENEWED_COOKIE), "{cookie}");
+    assert!(cookie.contains("HttpOnly; SameSite=Strict"), "{cookie}");
+    let foreign = format!("Origin: http://elsewhere.example\r\n{shown}");
+    for (method, headers) in [("POST", &foreign), ("GET", &shown)] {
+        let answer = rig.request(method, "/api/session", headers, "").await;
+        assert_eq!(answer.header("set-cookie"), None, "{method}");
+    }
 }

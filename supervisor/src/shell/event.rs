@@ -232,10 +232,14 @@ pub(crate) enum BrokerRequest {
     CertificateJudged(u32, Option<Text<256>>, oneshot::Sender<()>),
     /// Record that a header of the browser at this address was not believed.
     Distrusted(VoucherFault, IpAddr),
+    /// Recognise the key of a page that has been connected since it was admitted with it.
+    Keep(Secret, oneshot::Sender<Result<Login, LoginRefusal>>),
     /// Mint an input lease for a page with this key.
     MintLease(Option<Secret>, oneshot::Sender<Option<Lease>>),
     /// Mint relay credentials for a peer.
     MintRelayCredentials(SessionId, PeerId, oneshot::Sender<Option<RelayPair>>),
+    /// Another key for the login of this one, if it is time.
+    Renew(Secret, oneshot::Sender<Option<Secret>>),
     /// Recognise a key; by way of a proxy that names an account, one of that account's.
     Resume(Secret, Option<AccountName>, oneshot::Sender<Result<Login, LoginRefusal>>),
     /// End another login to the session of a key's.

@@ -105,6 +105,14 @@ impl Broker for BrokerServer {
             .unwrap_or(Err(LoginRefusal::Wrong))
     }
 
+    async fn keep(self, _: Context, key: Secret) -> Result<Login, LoginRefusal> {
+        self.ask(|reply| BrokerRequest::Keep(key, reply)).await.unwrap_or(Err(LoginRefusal::Wrong))
+    }
+
+    async fn renew(self, _: Context, key: Secret) -> Option<Secret> {
+        self.ask(|reply| BrokerRequest::Renew(key, reply)).await.flatten()
+    }
+
     async fn distrusted(self, _: Context, fault: VoucherFault, from: IpAddr) {
         // It fails only when the event loop has ended.
         let _ = self.events.send(Event::Broker(BrokerRequest::Distrusted(fault, from))).await;

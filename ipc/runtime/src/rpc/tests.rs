@@ -58,6 +58,14 @@ impl Broker for RefusingBroker {
 
     async fn abandon(self, _: context::Context, _: Secret) {}
 
+    async fn keep(self, _: context::Context, _key: Secret) -> Result<Login, LoginRefusal> {
+        Err(LoginRefusal::Wrong)
+    }
+
+    async fn renew(self, _: context::Context, _key: Secret) -> Option<Secret> {
+        None
+    }
+
     async fn distrusted(self, _: context::Context, _: VoucherFault, _: IpAddr) {}
 
     async fn resume(

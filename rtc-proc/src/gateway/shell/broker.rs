@@ -162,6 +162,20 @@ impl Broker {
         Ok(reply.map_err(|error| unavailable(&error))??)
     }
 
+    /// The login of a key with which a page was admitted that has been connected since.
+    pub(super) async fn keep(&self, key: Secret) -> Result<Login, LoginError> {
+        let client = self.client()?;
+        let reply = client.keep(deadline_in(PATIENCE), key).await;
+        Ok(reply.map_err(|error| unavailable(&error))??)
+    }
+
+    /// Another key for the login of this one, if it is time and there is an answer.
+    pub(super) async fn renew(&self, key: Secret) -> Option<Secret> {
+        let client = self.client().ok()?;
+        let reply = client.renew(deadline_in(PATIENCE), key).await;
+        reply.map_err(|error| unavailable(&error)).ok()?
+    }
+
     /// Has it recorded that a header was not believed. Strangers cause this, so not all of it is.
     pub(super) fn distrusted(&self, fault: VoucherFault, from: IpAddr) {
         let Some(client) = self.client().ok().filter(|_| self.reports.allows()) else { return };

@@ -334,11 +334,14 @@ async fn session(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     // Browsers send no `Origin` with a page's own GET; if there is one, it counts.
-    if method == Method::POST || headers.contains_key(header::ORIGIN) {
-        let asker = &visit.asker;
-        asker.judge_origin(&headers).map_err(|refusal| refuse(&app, Some(asker), refusal))?;
-    }
-    let Admitted { key, .. } = match admit(&app, (&client, &visit), &headers).await {
+    let origin = match method == Method::POST || headers.contains_key(header::ORIGIN) {
+        true => {
+            let (asker, judged) = (&visit.asker, visit.asker.judge_origin(&headers));
+            Some(judged.map_err(|refusal| refuse(&app, Some(asker), refusal))?)
+        }
+        false => None,
+    };
+    let Admitted { key, login } = match admit(&app, (&client, &visit), &headers).await {
         Ok(admitted) => admitted,
         // The page shows the form for it.
         Err(Refusal::LoginNeeded) if app.auth == AuthMode::Password => {
@@ -349,7 +352,26 @@ async fn session(
         Err(refusal) => return Err(refusal),
     };
     let session = Session { hostname: app.hostname.as_str(), signed_in: key.is_some() };
-    Ok(axum::Json(session).into_response())
+    let renewed = match (origin, key) {
+        (Some(origin), Some(key)) => renew(&app, login.session, key, (&visit, origin.secure)).await,
+        _ => None,
+    };
+    Ok((renewed, axum::Json(session)).into_response())
+}
+
+/// The cookie with another half of the browser's key, if the one that it has is old.
+async fn renew(
+    app: &App,
+    session: SessionId,
+    key: Secret,
+    (visit, secure): (&Visit, bool),
+) -> Option<[(HeaderName, HeaderValue); 1]> {
+    let key = app.broker.renew(key).await?;
+    let halves = Halves::of(session, &key);
+    let halves =
+        halves.inspect_err(|error| tracing::error!(%error, "cannot renew a cookie")).ok()?;
+    let cookie = app.cookie.keep(session, &halves.cookie, visit.cookie_path(app), secure);
+    Some([(header::SET_COOKIE, cookie.ok()?)])
 }
 
 async fn signal(

@@ -115,7 +115,7 @@ pub(super) async fn serve(
                 // Only a login that never ends has no key, and it is never due.
                 let Some(key) = key.clone() else { continue };
                 let broker = app.broker.clone();
-                renewals.spawn(async move { broker.resume(key, None).await });
+                renewals.spawn(async move { broker.keep(key).await });
             }
             Some(Ok(renewed)) = renewals.join_next() => match renewed {
                 Ok(login) => {
@@ -166,10 +166,10 @@ fn ask_lease(asked: &mut JoinSet<Option<PageLease>>, app: &App, key: Option<Secr
     }
 }
 
-/// The login is idle from now on. Resuming does not revive one that has ended.
+/// The login is idle from now on. Keeping it does not revive one that has ended.
 fn leave_idle(app: &App, key: Secret) {
     let broker = app.broker.clone();
-    tokio::spawn(async move { broker.resume(key, None).await });
+    tokio::spawn(async move { broker.keep(key).await });
 }
 
 /// Whether a browser has been silent for too long, or cannot be pinged.

@@ -6,9 +6,10 @@ use lumen_ipc::{
     login::{Method, SignInMethod},
     message::session::{Question, ToSession},
     service::RelayPair,
-    text::Text,
+    text::{Secret, Text},
     units::{PeerId, SessionId},
 };
+use tokio::sync::oneshot;
 use tracing::warn;
 
 use super::{super::event::BrokerRequest, Host, memory, sessions::Pending};
@@ -38,10 +39,15 @@ impl Host {
                 let from = from.to_canonical();
                 self.audit.record(&Deed::Distrusted { fault, from });
             }
+            BrokerRequest::Keep(key, reply) => {
+                let _ = reply.send(self.access.keep(now, &key));
+                self.remember_use();
+            }
             BrokerRequest::MintLease(key, reply) => self.mint_lease(key.as_ref(), reply),
             BrokerRequest::MintRelayCredentials(session, peer, reply) => {
                 let _ = reply.send(self.mint(session, peer));
             }
+            BrokerRequest::Renew(key, reply) => self.renew(&key, reply),
             BrokerRequest::Resume(key, named, reply) => {
                 let _ = reply.send(self.access.resume_as(now, &key, named.as_ref()));
                 self.remember_use();
@@ -72,6 +78,17 @@ impl Host {
                     self.send(session, &ToSession::PagesTold { serial });
                 }
             }
+        }
+    }
+
+    /// Offers a browser another key, if its own is old. It is stored first: a host that is started anew must know
+    /// what browsers have.
+    fn renew(&mut self, key: &Secret, reply: oneshot::Sender<Option<Secret>>) {
+        let renewed = self.access.renew(Instant::now(), key);
+        let renewed = renewed.inspect_err(|error| warn!(%error, "no other key for a login"));
+        match renewed.ok().flatten() {
+            Some(other) => self.remember(move || drop(reply.send(Some(other)))),
+            None => drop(reply.send(None)),
         }
     }
 
