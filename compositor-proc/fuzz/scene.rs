@@ -12,11 +12,11 @@ use lumen_ipc::{
         desktop,
         frames::{self, FrameReleased, ToMedia},
         grants::ToWorker,
-        input::{self, Action},
+        input::{self, Action, OutputPoint, PressState},
         transfer::{self, ClipboardPolicy},
     },
     service::{CompositorConfig, Keymap},
-    units::{Fps, FrameSize, OutputId, PeerId},
+    units::{ButtonCode, Fps, FrameSize, OutputId, PeerId},
 };
 use lumen_ipc_runtime::{bootstrap::Grant, channel::Channel, link_end::Reports};
 
@@ -76,6 +76,18 @@ impl Scene {
             2 => say(&mut self.shell, &mut self.transfer, content),
             _ => self.release(),
         }
+    }
+
+    /// The viewer presses a button and releases it.
+    pub(crate) fn click(&mut self) {
+        self.turn();
+        let (button, at) = (ButtonCode::new(0x110).expect("a button"), OutputPoint { x: 0, y: 0 });
+        for state in [PressState::Pressed, PressState::Released] {
+            let (output, action) = (OutputId::PRIMARY, Action::Button { button, state, at });
+            // The link has gone if a message before was not allowed.
+            let _ = self.input.send(&input::ToCompositor { peer: VIEWER, output, action }, &[]);
+        }
+        self.turn();
     }
 
     fn release(&self) {
