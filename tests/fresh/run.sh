@@ -125,7 +125,7 @@ read_until() {
 interrupt() {
     local log=$1 left
     kill -INT -- "-$group"
-    deadline=$((SECONDS + 60))
+    deadline=$((SECONDS + 300))
     read_until "$log" '' || true
     wait "$group" || true
     left=$(find /proc/[0-9]*/exe -lname '*/srv/lumen/target/*' 2>/dev/null || true)
@@ -139,7 +139,7 @@ make_run() {
     read_until "$log" '#token=' || return 1
     address=$(grep -oE 'https?://[^[:space:]]+' <<<"$line")
     npm --prefix tests/browser ci --silent --no-audit --no-fund
-    node tests/fresh/look.mjs "$address" "${log%.log}.png" 60 >>"$log" 2>&1 || return 1
+    node tests/fresh/look.mjs "$address" "${log%.log}.png" 300 >>"$log" 2>&1 || return 1
     printf '%8d s  a picture: %s\n' $((SECONDS - began)) "$(tail -n 1 "$log")"
     interrupt "$log"
 }
