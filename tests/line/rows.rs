@@ -68,9 +68,9 @@ fn page_over_a_lossy_or_far_line_gets_its_frames_on_one_connection() -> Result<(
         ("loss 10 %", lossy(100), good, second),
         ("RTT 20 ms ± 20", far(20, 20), good, second),
         ("RTT 300 ms ± 20", far(300, 20), good, second),
-        // Whether packets leave twice here is learnt from a few losses, and not in every run within these
-        // seconds: until then each loss holds up the picture for a round trip.
-        ("RTT 300 ms, loss 5 %", far_and_lossy(300, 50), 3.0, 3 * second),
+        // Packets leave twice here from the first loss on, if what is known of the rate by then permits it; until
+        // then each loss holds up the picture for a round trip.
+        ("RTT 300 ms, loss 5 %", far_and_lossy(300, 50), 5.0, 2 * second),
     ] {
         watch.line.reshape(down, up);
         let seen = watch.over(SPAN)?;

@@ -6,6 +6,9 @@
 //! more. Networks duplicate datagrams themselves, so every receiver drops those that it has (RFC 3711, section
 //! 3.3.2), and nothing has to be negotiated.
 //!
+//! Where a stream is so small that duplicates cost next to nothing, and a repair takes long, one loss is enough for
+//! them to begin: such a stream has few packets to learn from.
+//!
 //! Duplicates hide the loss that they mend. So they end after a while, and begin again, for longer, if packets
 //! are still lost.
 //!
@@ -41,6 +44,10 @@ const SPAN: Duration = Duration::from_secs(2);
 const LEAST_SPAN: Duration = Duration::from_millis(500);
 /// …and by so many losses.
 const LEAST_LOSSES: u64 = 3;
+/// Duplicates that make a stream use no more than this part of the rate cost next to nothing…
+const MOST_CHEAP: f64 = 0.1;
+/// …and they begin with the first loss where a repair takes this long.
+const FAR: Duration = Duration::from_millis(150);
 /// How long duplicates last, at first and at most.
 const LASTING: Duration = Duration::from_secs(30);
 const MOST_LASTING: Duration = Duration::from_secs(600);
@@ -192,12 +199,10 @@ impl Duplicates {
         if elapsed < LEAST_SPAN.as_secs_f64() || bytes == 0 {
             return;
         }
-        let fits = |count: u32| {
-            let used = bytes as f64 * 8.0 / elapsed * f64::from(1 + count);
-            used <= bps as f64 * MOST_USED
-        };
-        let most = (0..=MOST).rev().find(|count| fits(*count)).unwrap_or(0);
-        match (self.state, self.wanted(elapsed).min(most)) {
+        let used = |count: u32| bytes as f64 * 8.0 / elapsed * f64::from(1 + count) / bps as f64;
+        let most = (0..=MOST).rev().find(|count| used(*count) <= MOST_USED).unwrap_or(0);
+        let is_cheap = used(1) <= MOST_CHEAP;
+        match (self.state, self.wanted(elapsed, is_cheap).min(most)) {
             (State::Off { from, ended }, count) if count > 0 && now >= from => {
                 let recent = ended.filter(|(at, _)| now < *at + SAME_LOSSES);
                 let lasting =
@@ -214,10 +219,14 @@ impl Duplicates {
         }
     }
 
-    /// As many as make the wait for repairs short, if it is long.
-    fn wanted(&self, elapsed: f64) -> u32 {
+    /// As many as make the wait for repairs short, if it is long; if they are cheap, as soon as it is long once.
+    fn wanted(&self, elapsed: f64, are_cheap: bool) -> u32 {
         let packets = (self.before.packets + self.span.packets) as f64;
         let losses = self.before.losses + self.span.losses;
+        let wait = self.round_trip + NOTICED_AFTER;
+        if losses > 0 && are_cheap && wait >= FAR && matches!(self.state, State::Off { .. }) {
+            return 1;
+        }
         if losses < LEAST_LOSSES {
             return 0;
         }
@@ -229,7 +238,7 @@ impl Duplicates {
         // average mean nothing: one standard deviation of a Poisson distribution does not count.
         let surely = losses as f64 - (losses as f64).sqrt();
         let part = (surely / packets.max(1.0)).powf(1.0 / f64::from(each));
-        let wait = (self.round_trip + NOTICED_AFTER).as_secs_f64();
+        let wait = wait.as_secs_f64();
         let waited = |each: u32| part.powf(f64::from(each)) * packets / elapsed * wait;
         if waited(each) <= MOST_WAITED {
             return 0;
@@ -312,6 +321,23 @@ mod tests {
             let case = format!("1 in {one_in} lost at {round_trip} ms: {each} each");
             assert!(each >= least && stream.missed <= 20 * 2, "{case}, {} missed", stream.missed);
         }
+    }
+
+    #[test]
+    fn small_stream_over_a_far_network_has_duplicates_from_its_first_loss_on() {
+        // The stream is a fortieth of what the network carries.
+        let bps = 40 * BPS / 8;
+        let mut stream = Stream::new(MS * 300);
+        assert_eq!(stream.run(SECOND * 20, 0, bps), 1.0);
+        stream.run(MS * 10, 1, bps);
+        assert!(stream.run(SECOND * 2, 0, bps) >= 1.9);
+        assert_eq!(stream.run(LASTING, 0, bps).round(), 2.0);
+        assert_eq!(stream.run(SECOND * 20, 0, bps), 1.0);
+        // Nearby a repair takes no longer than a duplicate is worth.
+        let mut stream = Stream::new(MS * 20);
+        stream.run(SECOND * 2, 0, bps);
+        stream.run(MS * 10, 1, bps);
+        assert_eq!(stream.run(SECOND * 20, 0, bps), 1.0);
     }
 
     #[test]
