@@ -2,7 +2,7 @@
 //! its target. `make bench` builds everything and runs it after the crates' own benchmarks.
 //!
 //! `lumen-bench [PART...]` runs only the named parts: `handover`, `idle`, `first-frame`, `scroll`,
-//! `viewers`, `latency`, `line`; `line:WORD` only the lines with this in their names. Nothing is asserted: figures
+//! `viewers`, `latency`, `sessions`, `line`; `line:WORD` only the lines with this in their names. Nothing is asserted: figures
 //! depend on the machine, so they are read next to the floors taken in the same run.
 
 #![forbid(unsafe_code)]
@@ -16,6 +16,7 @@ mod latency;
 mod line;
 mod report;
 mod scroll;
+mod sessions;
 mod usage;
 mod viewers;
 
@@ -24,13 +25,14 @@ use anyhow::{Result, ensure};
 /// A part's name and what runs it; what follows a colon after the name chooses among its rows.
 type Part = (&'static str, fn(&str) -> Result<()>);
 
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 8] = [
     ("handover", |_| handover::run()),
     ("idle", |_| idle::run()),
     ("first-frame", |_| first_frame::run()),
     ("scroll", |_| scroll::run()),
     ("viewers", |_| viewers::run()),
     ("latency", |_| latency::run()),
+    ("sessions", |_| sessions::run()),
     ("line", line::run),
 ];
 
