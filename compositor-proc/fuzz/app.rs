@@ -77,8 +77,7 @@ pub(crate) fn app(bytes: &[u8]) {
         drop(app);
         scene.turn();
     }
-    // Whatever is left of them is gone, and the grab of one with the next press; until then the seat refers to
-    // itself, which would be taken for a leak.
+    // Whatever is left of them is gone, and the grab of one with the next press.
     scene.click();
 }
 
