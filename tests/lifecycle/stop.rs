@@ -86,8 +86,12 @@ fn app_that_ends_ends_lumen() -> Result<()> {
 
 #[test]
 fn app_that_ignores_the_end_is_ended() -> Result<()> {
-    let setup = Setup::new().app(["sh", "-c", "trap '' TERM HUP INT; while :; do read x; done"]);
-    let mut rig = setup.start()?;
+    let notes = Folder::new("notes", 0o1777)?;
+    let ready = notes.path().join("ready");
+    let begun = ready.display();
+    let script = format!("trap '' TERM HUP INT; : >{begun}; while :; do read x; done");
+    let mut rig = Setup::new().app(["sh", "-c", &script]).start()?;
+    wait_until("the app ignores signals", || ready.exists())?;
     let family = descendants(rig.supervisor());
     rig.stop()?;
     all_gone(&family)
@@ -102,8 +106,13 @@ fn app_that_is_asked_to_end_can_still_show_a_window() -> Result<()> {
     let (app, path) = (stage.path(TEST_APP), log.path().display());
     let farewell =
         format!("{} --log {path} & while ! grep -q sized {path}; do :; done", app.display());
-    let script = format!("trap '{farewell}; exit' TERM; while :; do read x; sleep 0.1; done");
+    let ready = notes.path().join("ready");
+    let begun = ready.display();
+    let script =
+        format!("trap '{farewell}; exit' TERM; : >{begun}; while :; do read x; sleep 0.1; done");
     let mut rig = Setup::new().on_stage(stage).app(["sh", "-c", &script]).start()?;
+    // Before that the app would end as one without a trap does.
+    wait_until("the app can be asked to end", || ready.exists())?;
     let status = rig.stop()?;
     ensure!(status.success(), "ended with {status}");
     let drawn = log.events().iter().any(|event| matches!(event, AppEvent::Sized { .. }));
