@@ -141,6 +141,9 @@ pub fn confine_in_steps<T>(
     let unlimited = limits::lower(before)?;
     trap::install(program).map_err(ConfineError::Trap)?;
     let (threads, policy) = start().map_err(ConfineError::Threads)?;
+    if policy.is_survived() {
+        trap::survive();
+    }
     let seccomp_rules = seccomp::apply(&policy)?;
     let unlimited = unlimited.into_iter().map(Text::truncated).collect();
     let report = ConfinementReport {

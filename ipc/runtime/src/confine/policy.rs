@@ -11,6 +11,7 @@ pub struct Policy {
     paths: Vec<ReadPath>,
     open_files: u64,
     private_memory: u64,
+    survives: bool,
 }
 
 /// One permission.
@@ -152,6 +153,7 @@ impl Policy {
             paths: Vec::new(),
             open_files: OPEN_FILES,
             private_memory: PRIVATE_MEMORY,
+            survives: false,
         }
     }
 
@@ -207,6 +209,18 @@ impl Policy {
     pub const fn private_memory(mut self, limit: u64) -> Self {
         self.private_memory = limit;
         self
+    }
+
+    /// A forbidden call is named and fails, and does not end the process: for a trial, which is to find all of
+    /// them. What is let through is the same.
+    #[must_use]
+    pub const fn survived(mut self) -> Self {
+        self.survives = true;
+        self
+    }
+
+    pub(crate) const fn is_survived(&self) -> bool {
+        self.survives
     }
 
     /// All permissions, in the order in which they were given.

@@ -1,5 +1,6 @@
 //! Ends a program that makes a forbidden system call: a handler for `SIGSYS` writes the program's and
-//! the call's name to standard error and exits with [`ExitCode::ForbiddenSyscall`].
+//! the call's name to standard error and exits with [`ExitCode::ForbiddenSyscall`]. In a trial ([`survive`]) it
+//! names the call and what it was asked for instead, and the call fails: it has not been made in either case.
 //!
 //! INVARIANT: the handler is async-signal-safe. It formats into its own array and calls only
 //! `write` and `_exit`, both of which every policy allows.
@@ -10,10 +11,10 @@ use std::{
     io,
     mem::MaybeUninit,
     ptr,
-    sync::atomic::{AtomicPtr, Ordering},
+    sync::atomic::{AtomicBool, AtomicPtr, Ordering},
 };
 
-use libc::{c_int, c_void, siginfo_t};
+use libc::{c_int, c_void, siginfo_t, ucontext_t};
 use lumen_ipc::process::ExitCode;
 
 use super::syscalls::syscall_name;
@@ -21,6 +22,9 @@ use crate::ffi::exit_now;
 
 /// The program that the handler names; null until [`install`].
 static NAME: AtomicPtr<&'static str> = AtomicPtr::new(ptr::null_mut());
+
+/// Whether the program goes on after a forbidden call.
+static SURVIVES: AtomicBool = AtomicBool::new(false);
 
 /// Where `si_syscall` lies in `siginfo_t`, counted in `int`s: after signo, errno, code and, aligned
 /// to eight bytes, the calling address (`asm-generic/siginfo.h`, `_sigsys`; the same on every
@@ -41,7 +45,34 @@ pub(super) fn install(program: &'static str) -> io::Result<()> {
     if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-extern "C" fn on_forbidden(_signal: c_int, info: *mut siginfo_t, _context: *mut c_void) {
+/// Lets the program go on after forbidden calls, which fail.
+pub(super) fn survive() {
+    SURVIVES.store(true, Ordering::Release);
+}
+
+/// What the call that was trapped was asked for, its second argument, and what it returns: it fails with EPERM.
+///
+/// # Safety
+/// `context` is the third argument of a handler of `SIGSYS` that a filter sent.
+unsafe fn refuse(context: *mut c_void) -> u64 {
+    // SAFETY: the kernel passes a handler with SA_SIGINFO the registers of the thread that it interrupted.
+    let machine = unsafe { &mut (*context.cast::<ucontext_t>()).uc_mcontext };
+    // The kernel's convention for errors.
+    let failed = i64::from(-libc::EPERM);
+    #[cfg(target_arch = "x86_64")]
+    {
+        // The numbers of registers are far below the length of the array.
+        machine.gregs[libc::REG_RAX as usize] = failed;
+        machine.gregs[libc::REG_RSI as usize].cast_unsigned()
+    }
+    #[cfg(target_arch = "aarch64")]
+    {
+        machine.regs[0] = failed.cast_unsigned();
+        machine.regs[1]
+    }
+}
+
+extern "C" fn on_forbidden(_signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel passes a complete siginfo_t to a handler installed with SA_SIGINFO; for
     // SIGSYS the int at SI_SYSCALL is the call's number, and it lies inside the structure.
     let number = unsafe { info.cast::<c_int>().add(SI_SYSCALL).read() };
@@ -53,12 +84,22 @@ extern "C" fn on_forbidden(_signal: c_int, info: *mut siginfo_t, _context: *mut 
     line.push_number(number.unsigned_abs());
     line.push(" (");
     line.push(syscall_name(number.into()).unwrap_or("not in our table"));
-    line.push("); its policy does not allow it\n");
+    let survives = SURVIVES.load(Ordering::Acquire);
+    if survives {
+        line.push(") of ");
+        // SAFETY: the handler's own argument, which the kernel has passed for SIGSYS.
+        line.push_hexadecimal(unsafe { refuse(context) });
+        line.push(": it fails\n");
+    } else {
+        line.push("); its policy does not allow it\n");
+    }
     // SAFETY: the pointer and length are those of a live array's used part.
     let written = unsafe { libc::write(2, line.bytes().as_ptr().cast(), line.bytes().len()) };
     // Without standard error the exit code still tells the reason.
     let _ = written;
-    exit_now(ExitCode::ForbiddenSyscall)
+    if !survives {
+        exit_now(ExitCode::ForbiddenSyscall)
+    }
 }
 
 /// Text in an array: nothing is allocated, and text that does not fit is cut.
@@ -86,6 +127,16 @@ impl Line {
         self.push_byte(b'0' + (number % 10) as u8);
     }
 
+    fn push_hexadecimal(&mut self, number: u64) {
+        if number >= 16 {
+            self.push_hexadecimal(number / 16);
+        } else {
+            self.push("0x");
+        }
+        let digit = (number % 16) as u8;
+        self.push_byte(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 });
+    }
+
     fn push_byte(&mut self, byte: u8) {
         if let Some(place) = self.text.get_mut(self.used) {
             *place = byte;
@@ -108,5 +159,12 @@ mod tests {
         (0..50).for_each(|_| line.push_number(4_294_967_295));
         assert_eq!(line.bytes().len(), 160);
         assert!(line.bytes().starts_with(b"4294967295429"));
+    }
+
+    #[test]
+    fn what_was_asked_for_is_written_as_headers_have_it() {
+        let mut line = Line::new();
+        [0, 0xc010_640b, u64::MAX].into_iter().for_each(|number| line.push_hexadecimal(number));
+        assert_eq!(line.bytes(), b"0x00xc010640b0xffffffffffffffff");
     }
 }
