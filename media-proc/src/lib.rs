@@ -32,6 +32,7 @@
 //! | [`rate`] | the quantizer, from the bits available |
 //! | [`shell`] | event loop, links, metrics |
 //! | [`sound`] | `lumen-sound`, the other program of this crate |
+//! | [`trial`] | what a graphics processor is worth |
 //! | [`video`] | the encoder |
 
 pub mod convert;
@@ -47,6 +48,7 @@ pub mod policy;
 pub mod rate;
 pub mod shell;
 pub mod sound;
+pub mod trial;
 pub mod video;
 
 use std::process::ExitCode;

@@ -55,7 +55,10 @@ pub struct Refused;
 const EGL_PLATFORM_GBM: c_uint = 0x31D7;
 const EGL_PLATFORM_SURFACELESS: c_uint = 0x31DD;
 const EGL_NONE: c_int = 0x3038;
+const EGL_VENDOR: c_int = 0x3053;
+const EGL_VERSION: c_int = 0x3054;
 const EGL_EXTENSIONS: c_int = 0x3055;
+const EGL_CLIENT_APIS: c_int = 0x308D;
 const EGL_OPENGL_ES_API: c_uint = 0x30A0;
 const EGL_CONTEXT_MAJOR_VERSION: c_int = 0x3098;
 const EGL_ROBUST_ACCESS: c_int = 0x30BF;
@@ -140,6 +143,17 @@ impl Egl {
         let display = display(&egl, node.as_ref())?;
         context(&egl, display)?;
         Ok(Self { egl, display, get_address, library, _node: node, _of_one_thread: PhantomData })
+    }
+
+    /// What the library and the driver say of themselves, by what it is.
+    pub(in crate::draw) fn about(&self) -> Vec<(&'static str, String)> {
+        let all = [
+            ("EGL's vendor", EGL_VENDOR),
+            ("EGL's version", EGL_VERSION),
+            ("EGL's interfaces", EGL_CLIENT_APIS),
+            ("EGL's extensions", EGL_EXTENSIONS),
+        ];
+        all.map(|(what, name)| (what, text(&self.egl, self.display, name))).into()
     }
 
     /// A function of EGL or of the current context's OpenGL ES; null if there is none of that name.
@@ -291,16 +305,20 @@ fn gbm_device(node: &OwnedFd) -> Result<*mut c_void, Unusable> {
     }
 }
 
+/// One of the texts of an initialised display; empty if there is none.
+fn text(egl: &Functions, display: Display, name: c_int) -> String {
+    // SAFETY: an initialised display.
+    let text = unsafe { (egl.query_string)(display, name) };
+    if text.is_null() {
+        return String::new();
+    }
+    // SAFETY: not null, so a text that ends with a zero and lives as long as the display.
+    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+}
+
 /// Makes a context and makes it current.
 fn context(egl: &Functions, display: Display) -> Result<(), Unusable> {
-    // SAFETY: an initialised display.
-    let text = unsafe { (egl.query_string)(display, EGL_EXTENSIONS) };
-    let text = if text.is_null() {
-        String::new()
-    } else {
-        // SAFETY: not null, so a text that ends with a zero and lives as long as the display.
-        unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
-    };
+    let text = text(egl, display, EGL_EXTENSIONS);
     let has = |name: &str| text.split(' ').any(|word| word == name);
     for name in ["EGL_KHR_no_config_context", "EGL_KHR_surfaceless_context"] {
         if !has(name) {

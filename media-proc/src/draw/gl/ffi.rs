@@ -25,8 +25,11 @@ const GL_UNPACK_ALIGNMENT: c_uint = 0x0CF5;
 const GL_PACK_ALIGNMENT: c_uint = 0x0D05;
 const GL_ONE: c_uint = 1;
 const GL_ONE_MINUS_SRC_ALPHA: c_uint = 0x0303;
+const GL_VENDOR: c_uint = 0x1F00;
 const GL_RENDERER: c_uint = 0x1F01;
 const GL_VERSION: c_uint = 0x1F02;
+const GL_EXTENSIONS: c_uint = 0x1F03;
+const GL_SHADING_LANGUAGE_VERSION: c_uint = 0x8B8C;
 const GL_MAX_TEXTURE_SIZE: c_uint = 0x0D33;
 
 functions! { Functions,
@@ -141,6 +144,20 @@ impl Gl {
     #[must_use]
     pub fn renderer(&self) -> String {
         self.string(GL_RENDERER)
+    }
+
+    /// What libraries and driver say of themselves, by what it is.
+    #[must_use]
+    pub fn about(&self) -> Vec<(&'static str, String)> {
+        let own = [
+            ("OpenGL's vendor", GL_VENDOR),
+            ("OpenGL's renderer", GL_RENDERER),
+            ("OpenGL's version", GL_VERSION),
+            ("OpenGL's shaders", GL_SHADING_LANGUAGE_VERSION),
+            ("OpenGL's extensions", GL_EXTENSIONS),
+        ];
+        let own = own.map(|(what, name)| (what, self.string(name)));
+        self.egl.about().into_iter().chain(own).collect()
     }
 
     /// The longest side of a texture.

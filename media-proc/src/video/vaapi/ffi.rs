@@ -16,9 +16,9 @@ use std::{
 };
 
 use super::types::{
-    Attribute, CONSTANT_QUANTIZER, CONSTRAINED_BASELINE, Display, ENTRY_POINTS, Id, Image,
-    ImageFormat, MAX_HEIGHT, MAX_WIDTH, NOT_SUPPORTED, PACKED_HEADERS, RATE_CONTROL, RT_FORMAT,
-    SUCCESS, Status, YUV420,
+    ATTRIBUTES, Attribute, CONSTANT_QUANTIZER, CONSTRAINED_BASELINE, Display, ENTRY_POINTS, Id,
+    Image, ImageFormat, MAX_HEIGHT, MAX_WIDTH, NOT_SUPPORTED, PACKED_HEADERS, PROFILES,
+    RATE_CONTROL, RT_FORMAT, SUCCESS, Status, YUV420,
 };
 use crate::library::{Library, Missing, functions};
 
@@ -84,6 +84,7 @@ pub struct Device {
     pub(super) va: Functions,
     pub(super) display: Display,
     abilities: Abilities,
+    version: [c_int; 2],
     _node: OwnedFd,
 }
 
@@ -104,6 +105,14 @@ impl Device {
     /// # Errors
     /// [`Unusable`] names what is missing.
     pub fn open(node: OwnedFd) -> Result<Self, Unusable> {
+        Self::of_any_use(node)?.that_suits()
+    }
+
+    /// Loads libva and the driver of a node, whatever it is good for.
+    ///
+    /// # Errors
+    /// [`Unusable`] names what is missing.
+    pub fn of_any_use(node: OwnedFd) -> Result<Self, Unusable> {
         let library = Library::load(c"libva.so.2")?;
         let of_drm = Library::load(c"libva-drm.so.2")?.symbol(c"vaGetDisplayDRM");
         if of_drm.is_null() {
@@ -123,36 +132,80 @@ impl Device {
         }
         let abilities = Abilities { entry_point: 0, packed: 0, most: [0; 2] };
         // From here on, what is returned early is terminated by its drop.
-        let mut device = Self { va, display, abilities, _node: node };
-        let mut version = [0; 2];
-        let [major, minor] = &mut version;
+        let mut device = Self { va, display, abilities, version: [0; 2], _node: node };
+        let [major, minor] = &mut device.version;
         // SAFETY: a display that was just made, and two numbers.
         done("vaInitialize", unsafe { (device.va.initialize)(display, major, minor) })?;
-        let found = ENTRY_POINTS.into_iter().find_map(|entry_point| device.ask(entry_point));
-        device.abilities = found.ok_or(Unusable::Lacks(
+        Ok(device)
+    }
+
+    /// Chooses how it encodes.
+    ///
+    /// # Errors
+    /// It does not encode H.264 with a constant quantizer.
+    pub fn that_suits(mut self) -> Result<Self, Unusable> {
+        let found = ENTRY_POINTS.into_iter().find_map(|entry_point| self.ask(entry_point));
+        self.abilities = found.ok_or(Unusable::Lacks(
             "encoding of H.264's Constrained Baseline with a constant quantizer",
         ))?;
-        Ok(device)
+        Ok(self)
     }
 
     /// What an entry point can do, if it is there and can do what is needed.
     fn ask(&self, entry_point: c_int) -> Option<Abilities> {
         let kinds = [RT_FORMAT, RATE_CONTROL, PACKED_HEADERS, MAX_WIDTH, MAX_HEIGHT];
+        let values = self.attributes(CONSTRAINED_BASELINE, entry_point, kinds)?;
+        let supported = |value| if value == NOT_SUPPORTED { 0 } else { value };
+        let [format, rate, packed, width, height] = values.map(supported);
+        let suits = format & YUV420 != 0 && rate & CONSTANT_QUANTIZER != 0;
+        suits.then_some(Abilities { entry_point, packed, most: [width, height] })
+    }
+
+    /// The values of attributes; `None` if there is no such entry point.
+    fn attributes<const COUNT: usize>(
+        &self,
+        profile: c_int,
+        entry_point: c_int,
+        kinds: [c_int; COUNT],
+    ) -> Option<[u32; COUNT]> {
         let mut asked = kinds.map(|kind| Attribute { kind, value: 0 });
         // SAFETY: an initialised display, and as many attributes as the number says.
         let status = unsafe {
             (self.va.get_attributes)(
                 self.display,
-                CONSTRAINED_BASELINE,
+                profile,
                 entry_point,
                 asked.as_mut_ptr(),
                 asked.len() as c_int,
             )
         };
-        let supported = |value| if value == NOT_SUPPORTED { 0 } else { value };
-        let [format, rate, packed, width, height] = asked.map(|asked| supported(asked.value));
-        let suits = status == SUCCESS && format & YUV420 != 0 && rate & CONSTANT_QUANTIZER != 0;
-        suits.then_some(Abilities { entry_point, packed, most: [width, height] })
+        (status == SUCCESS).then(|| asked.map(|asked| asked.value))
+    }
+
+    /// What library and driver say of themselves and of encoding, by what it is.
+    #[must_use]
+    pub fn about(&self) -> Vec<(String, String)> {
+        let [major, minor] = self.version;
+        let mut about = vec![
+            ("VA-API's version".to_owned(), format!("{major}.{minor}")),
+            ("VA-API's driver".to_owned(), self.name()),
+        ];
+        for (profile, name) in PROFILES {
+            for (entry_point, part) in ENTRY_POINTS.into_iter().zip(["EncSlice", "EncSliceLP"]) {
+                let kinds = ATTRIBUTES.map(|(kind, _)| kind);
+                let offered = match self.attributes(profile, entry_point, kinds) {
+                    None => "no".to_owned(),
+                    Some(values) => {
+                        let known = ATTRIBUTES.iter().zip(values);
+                        let known = known.filter(|(_, value)| *value != NOT_SUPPORTED);
+                        let named = known.map(|((_, name), value)| format!("{name} {value:#x}"));
+                        named.collect::<Vec<_>>().join(", ")
+                    }
+                };
+                about.push((format!("{name} by {part}"), offered));
+            }
+        }
+        about
     }
 
     /// What it can do.

@@ -15,12 +15,29 @@ pub(super) const SUCCESS: Status = 0;
 /// `VA_INVALID_ID` and `VA_INVALID_SURFACE`.
 pub(super) const NONE: Id = u32::MAX;
 pub(super) const CONSTRAINED_BASELINE: c_int = 13;
+/// Profiles of H.264 that drivers encode, with their names.
+pub(super) const PROFILES: [(c_int, &str); 3] =
+    [(CONSTRAINED_BASELINE, "Constrained Baseline"), (6, "Main"), (7, "High")];
 pub(super) const YUV420: u32 = 1;
 pub(super) const NV12: u32 = u32::from_le_bytes(*b"NV12");
 pub(super) const PROGRESSIVE: c_int = 1;
 
 /// `VAEntrypointEncSlice` and `VAEntrypointEncSliceLP`: the second is a smaller part of the hardware.
 pub(super) const ENTRY_POINTS: [c_int; 2] = [6, 8];
+
+/// Attributes of entry points by which drivers differ, with their names (`VAConfigAttrib…`).
+pub(super) const ATTRIBUTES: [(c_int, &str); 10] = [
+    (RT_FORMAT, "RTFormat"),
+    (RATE_CONTROL, "RateControl"),
+    (PACKED_HEADERS, "EncPackedHeaders"),
+    (13, "EncMaxRefFrames"),
+    (14, "EncMaxSlices"),
+    (15, "EncSliceStructure"),
+    (MAX_WIDTH, "MaxPictureWidth"),
+    (MAX_HEIGHT, "MaxPictureHeight"),
+    (21, "EncQualityRange"),
+    (24, "EncRateControlExt"),
+];
 
 pub(super) const RT_FORMAT: c_int = 0;
 pub(super) const RATE_CONTROL: c_int = 5;

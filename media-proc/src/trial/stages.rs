@@ -1,0 +1,172 @@
+//! What is measured: converting and encoding by the processor, drawing and converting by a graphics processor,
+//! and encoding by one.
+
+use std::error::Error;
+
+use lumen_ipc::{
+    message::frames::{
+        Changed, Colour, Content, Crop, Layer, LayerList, Layers, Place, Rect, Transform,
+    },
+    units::{BufferSize, FrameSize, SlotIndex},
+};
+
+use super::{clock::Stage, scene::Scene};
+use crate::{
+    convert::{Frame, MacroblockMap, Planes},
+    draw::{
+        Canvas, Sources,
+        gl::{Texture, Unusable},
+    },
+    effort::Effort,
+    video::{Encoder, EncoderError, Picture, PictureKind, Quantizer},
+};
+
+/// Converts whole pictures by the processor.
+#[derive(Debug)]
+pub struct Converting<'scene> {
+    scene: &'scene Scene,
+    number: usize,
+    planes: Planes,
+    whole: MacroblockMap,
+}
+
+impl<'scene> Converting<'scene> {
+    /// Converts the pictures of `scene`.
+    #[must_use]
+    pub fn new(scene: &'scene Scene) -> Self {
+        let size = scene.size();
+        Self { scene, number: 0, planes: Planes::new(size), whole: MacroblockMap::whole(size) }
+    }
+}
+
+impl Stage for Converting<'_> {
+    type Error = Box<dyn Error>;
+
+    fn prepare(&mut self, number: usize) {
+        self.number = number;
+    }
+
+    fn work(&mut self) -> Result<(), Box<dyn Error>> {
+        let size = self.scene.size();
+        let frame = Frame::new(self.scene.picture(self.number), size.stride_bytes(), size)?;
+        Ok(self.planes.update(frame, &self.whole)?)
+    }
+}
+
+/// Uploads whole pictures, draws and converts them by a graphics processor, and reads them back.
+#[derive(Debug)]
+pub struct Drawing<'scene> {
+    canvas: &'scene mut Canvas,
+    scene: &'scene Scene,
+    number: usize,
+    texture: One,
+    layers: Layers,
+    planes: Planes,
+    whole: MacroblockMap,
+}
+
+#[derive(Debug)]
+struct One(Texture);
+
+impl Sources for One {
+    fn texture(&self, _: SlotIndex) -> Option<&Texture> {
+        Some(&self.0)
+    }
+}
+
+impl<'scene> Drawing<'scene> {
+    /// Draws the pictures of `scene`.
+    ///
+    /// # Errors
+    /// There is no room for them.
+    pub fn new(canvas: &'scene mut Canvas, scene: &'scene Scene) -> Result<Self, Unusable> {
+        let size = scene.size();
+        let texture = One(canvas.gl().bgra((size.width(), size.height()))?);
+        let layers = layers(size).ok_or(Unusable::Lacks("room for a picture"))?;
+        let (planes, whole) = (Planes::new(size), MacroblockMap::whole(size));
+        Ok(Self { canvas, scene, number: 0, texture, layers, planes, whole })
+    }
+}
+
+/// A frame that shows one buffer of its own size.
+fn layers(size: FrameSize) -> Option<Layers> {
+    let buffer = BufferSize::new(size.width().into(), size.height().into()).ok()?;
+    let content = Content::Buffer {
+        slot: SlotIndex::clamped(0),
+        crop: Crop::whole(buffer),
+        transform: Transform::Normal,
+        changed: Changed::new(Vec::new()).ok()?,
+    };
+    let place = Place::new(0, 0, size.width().into(), size.height().into()).ok()?;
+    let layer = Layer { content, place, alpha: u8::MAX, opaque: true };
+    let ground = Colour { red: 0, green: 0, blue: 0, alpha: u8::MAX };
+    Some(Layers { size, ground, list: LayerList::new(vec![layer]).ok()? })
+}
+
+impl Stage for Drawing<'_> {
+    type Error = Unusable;
+
+    fn prepare(&mut self, number: usize) {
+        self.number = number;
+    }
+
+    fn work(&mut self) -> Result<(), Unusable> {
+        let size = self.scene.size();
+        let all = Rect { x: 0, y: 0, width: size.width(), height: size.height() };
+        let pixels = self.scene.picture(self.number);
+        self.canvas.gl().upload(&self.texture.0, pixels, size.stride_bytes(), all);
+        let into = (&mut self.planes, &self.whole);
+        self.canvas.draw(&self.layers, &[all], &self.texture, into)
+    }
+}
+
+/// Encodes whole pictures.
+#[derive(Debug)]
+pub struct Encoding<'scene> {
+    encoder: Encoder,
+    scene: &'scene Scene,
+    kind: PictureKind,
+    planes: Planes,
+    whole: MacroblockMap,
+    stream: Vec<u8>,
+}
+
+/// As fine as motion mostly is.
+const QUANTIZER: Quantizer = Quantizer::nearest(26);
+
+impl<'scene> Encoding<'scene> {
+    /// Encodes the pictures of `scene`, of the encoder's size.
+    #[must_use]
+    pub fn new(encoder: Encoder, scene: &'scene Scene) -> Self {
+        let (size, kind) = (scene.size(), PictureKind::Key);
+        let (planes, whole) = (Planes::new(size), MacroblockMap::whole(size));
+        Self { encoder, scene, kind, planes, whole, stream: Vec::new() }
+    }
+
+    /// What was encoded, in Annex B form.
+    #[must_use]
+    pub fn into_stream(self) -> Vec<u8> {
+        self.stream
+    }
+}
+
+impl Stage for Encoding<'_> {
+    type Error = EncoderError;
+
+    fn prepare(&mut self, number: usize) {
+        let size = self.scene.size();
+        self.kind = if number == 0 { PictureKind::Key } else { PictureKind::Predicted };
+        // A picture of the scene is as large as it says, so it is always converted.
+        if let Ok(frame) = Frame::new(self.scene.picture(number), size.stride_bytes(), size) {
+            let _ = self.planes.update(frame, &self.whole);
+        }
+    }
+
+    fn work(&mut self) -> Result<(), EncoderError> {
+        let (planes, changed) = (&self.planes, &self.whole);
+        let (kind, quantizer, effort) = (self.kind, QUANTIZER, Effort::Quick);
+        let unit = self.encoder.encode(Picture { planes, changed, kind, quantizer, effort })?;
+        self.stream.extend_from_slice(unit.bytes);
+        Ok(())
+    }
+}
