@@ -11,6 +11,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, ExitCode, Stdio},
     rc::Rc,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -23,8 +24,13 @@ use lumen_media::{
     convert::{Frame, MacroblockMap, Planes},
     effort::Effort,
     policy,
+    trial::{
+        clock::{Pace, measure},
+        scene::Scene,
+        stages::Encoding,
+    },
     video::{
-        Picture, PictureKind, Quantizer,
+        self, Picture, PictureKind, Quantizer,
         vaapi::{Device, Encoder},
     },
 };
@@ -54,6 +60,7 @@ const CHECKS: &[Check] = &[
     ("stream-decodes-to-what-the-driver-reconstructed", NEW_MESA, stream),
     ("stream-decodes-to-what-the-driver-reconstructed", CLOSED, stream),
     ("driver-encodes-while-media-is-confined", NEW_MESA, confined),
+    ("forbidden-call-fails-in-a-trial-and-the-driver-is-measured", OLD_MESA, trial),
     ("driver-that-fails-is-found-out", "fault fails\nat 3\n", |_| {
         third_fails("vaEndPicture failed")
     }),
@@ -342,6 +349,43 @@ fn confined(personality: &Path) -> Result<()> {
     let mut stream = Stream::open(&device, size(200, 120))?;
     stream.scroll(3)?;
     stream.encode(PictureKind::Key, true, 4)
+}
+
+/// What `lumen doctor --gpu` does with a driver that encodes.
+fn trial(_: &Path) -> Result<()> {
+    let policy = policy::drawing().read_path(DRIVERS, "the driver").survived();
+    let node: OwnedFd = File::open("/dev/null")?.into();
+    let size = size(160, 90);
+    let opened = || {
+        let device = Device::of_any_use(node).and_then(Device::that_suits);
+        let opened = device.map(|device| {
+            let about = device.about();
+            (about, Encoder::tried(&Rc::new(device), size, Fps::clamped(60), Kbps::clamped(20_000)))
+        });
+        Ok((opened, policy.clone()))
+    };
+    let (_, opened) = confine::confine_in_steps(&policy, Worker::Media.binary(), opened)?;
+    let (about, encoder) = opened?;
+    for (subject, found) in [
+        ("VA-API's driver", "Lumen's test driver"),
+        ("Constrained Baseline by EncSlice", "EncPackedHeaders 0x1"),
+        ("Constrained Baseline by EncSliceLP", "no"),
+    ] {
+        let told = about.iter().find(|(what, _)| what == subject).context(subject)?;
+        ensure!(told.1.contains(found), "{subject}: {}", told.1);
+    }
+    let refused = std::net::UdpSocket::bind("127.0.0.1:0").expect_err("a forbidden call");
+    ensure!(refused.raw_os_error() == Some(1), "{refused}");
+    let scene = Scene::new(size);
+    let mut stage = Encoding::new(video::Encoder::Vaapi(Box::new(encoder?)), &scene);
+    let pace = Pace { interval: Duration::from_millis(1), most: 20, patience: Duration::MAX };
+    let took = measure(pace, &mut stage)?.context("no pictures")?;
+    ensure!(took.pictures == 20 && took.median <= took.worst, "{took}");
+    let (mut decoder, stream) = (Decoder::new()?, stage.into_stream());
+    let shown = openh264::nal_units(&stream)
+        .filter(|unit| decoder.decode(unit).is_ok_and(|it| it.is_some()));
+    ensure!(shown.count() == 20, "not all pictures decode");
+    Ok(())
 }
 
 fn open_and_encode(node: OwnedFd) -> Result<(Rc<Device>, Stream)> {

@@ -75,6 +75,11 @@ pub enum ToWorker {
     /// none. The supervisor keeps a duplicate: the server removes the sink when the last one is closed,
     /// so it outlives the worker, and not the session. Comes before the connection itself.
     SoundSinkOwner,
+    /// Media: a pipe for what it finds out of a graphics processor. A media that has one serves no session: it
+    /// tries what is granted to it, tells, and ends.
+    TrialReport,
+    /// Media: a pipe for the pictures that it encodes meanwhile, in Annex B form.
+    TrialVideo,
     /// Compositor: the bound and listening Wayland socket.
     WaylandListener,
 }

@@ -11,6 +11,7 @@ mod screen;
 mod session;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod tuning;
 mod watch;
 
@@ -44,6 +45,7 @@ use self::{
     drawing::{Drawing, NoDrawing},
     outlet::Outlet,
     session::Session,
+    trial::Trial,
     tuning::Desk,
     watch::Watch,
 };
@@ -61,6 +63,8 @@ pub struct Media {
     session: Session,
     tuning: Option<(OwnedFd, LinkGuard)>,
     node: Node,
+    /// What is tried instead of serving a session.
+    trial: Option<Trial>,
 }
 
 /// What becomes of a render node.
@@ -140,7 +144,8 @@ impl Worker for Media {
     const WORKER: WorkerName = WorkerName::Media;
     type Config = MediaConfig;
 
-    fn acquire(config: MediaConfig, grants: Vec<Grant>) -> Result<Self, StartError> {
+    fn acquire(config: MediaConfig, mut grants: Vec<Grant>) -> Result<Self, StartError> {
+        let trial = Trial::of(&mut grants, config.node);
         let encoder = encoder(&config)?;
         let formats = Encoder::formats(config.node.is_some_and(|told| told.encode));
         let outlet = Outlet::new(StreamId::VIDEO, formats)
@@ -148,13 +153,15 @@ impl Worker for Media {
         let desk = Desk::new(StreamId::VIDEO)
             .map_err(|error| StartError::caused("cannot make an eventfd", error))?;
         let session = Session::new(&config, encoder, outlet, desk, Instant::now());
-        let mut media = Self { session, tuning: None, node: Node::None };
+        let mut media = Self { session, tuning: None, node: Node::None, trial };
+        if config.node.is_some() {
+            draw::prepare();
+        }
         for grant in grants {
             let what = grant.what;
             if what == ToWorker::RenderNode
                 && let Some(told) = config.node
             {
-                draw::prepare();
                 media.node = Node::Granted(grant, told);
                 continue;
             }
@@ -166,6 +173,10 @@ impl Worker for Media {
     }
 
     fn warm(&mut self) {
+        if let Some(trial) = &mut self.trial {
+            trial.warm();
+            return;
+        }
         let Node::Granted(grant, told) = std::mem::replace(&mut self.node, Node::None) else {
             return;
         };
@@ -194,13 +205,17 @@ impl Worker for Media {
     }
 
     fn policy(&self) -> Policy {
-        match self.node {
-            Node::None => policy::policy(),
-            Node::Granted(..) | Node::Drawing => policy::drawing(),
+        match (&self.trial, &self.node) {
+            (Some(trial), _) => trial.policy(),
+            (None, Node::None) => policy::policy(),
+            (None, Node::Granted(..) | Node::Drawing) => policy::drawing(),
         }
     }
 
     fn serve(mut self, supervision: Supervision) -> Result<(), ServeError> {
+        if let Some(trial) = self.trial.take() {
+            return trial.run();
+        }
         loop {
             if let Some((tuning, guard)) = self.tuning.take() {
                 self.session.desk().serve(tuning, guard, &supervision.handle());

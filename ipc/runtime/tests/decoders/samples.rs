@@ -188,6 +188,8 @@ pub(crate) fn grants_samples() -> Vec<grants::ToWorker> {
         grants::ToWorker::SignallingEnd { session: SessionId(300), generation: Generation(300) },
         grants::ToWorker::SoundServer,
         grants::ToWorker::SoundSinkOwner,
+        grants::ToWorker::TrialReport,
+        grants::ToWorker::TrialVideo,
         grants::ToWorker::WaylandListener,
     ]
 }

@@ -309,6 +309,8 @@ impl Stage for HostStage {
             | ToWorker::SignallingEnd { .. }
             | ToWorker::SoundServer
             | ToWorker::SoundSinkOwner
+            | ToWorker::TrialReport
+            | ToWorker::TrialVideo
             | ToWorker::WaylandListener => Vec::new(),
         }
     }

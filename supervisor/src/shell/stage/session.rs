@@ -291,7 +291,9 @@ impl Stage for SessionStage {
             | ToWorker::RelayStreams
             | ToWorker::SignallingEnd { .. }
             | ToWorker::SoundServer
-            | ToWorker::SoundSinkOwner => Vec::new(),
+            | ToWorker::SoundSinkOwner
+            | ToWorker::TrialReport
+            | ToWorker::TrialVideo => Vec::new(),
         }
     }
 
