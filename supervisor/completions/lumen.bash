@@ -32,6 +32,7 @@ _lumen() {
             --clipboard) mapfile -t COMPREPLY < <(compgen -W 'both to-desktop from-desktop off' -- "$word"); return ;;
             --fps) return ;;
             --gpu) mapfile -t COMPREPLY < <(compgen -W 'auto off' -- "$word"); return ;;
+            --report) mapfile -t COMPREPLY < <(compgen -A file -- "$word"); return ;;
             --encoder) mapfile -t COMPREPLY < <(compgen -W 'cpu vaapi' -- "$word"); return ;;
             --bitrate) return ;;
             --auth) mapfile -t COMPREPLY < <(compgen -W 'token password none' -- "$word"); return ;;
@@ -86,7 +87,7 @@ _lumen() {
         restart) mapfile -t COMPREPLY < <(compgen -W 'compositor media sound rtc gamepad gateway turn --name --help' -- "$word"); return ;;
         logs) mapfile -t COMPREPLY < <(compgen -W 'lumen app bus xserver clipboard pipewire wireplumber pulse compositor media sound rtc gamepad gateway turn --name --follow --help' -- "$word"); return ;;
         config) mapfile -t COMPREPLY < <(compgen -A file -W 'check show --config --help' -- "$word"); return ;;
-        doctor) mapfile -t COMPREPLY < <(compgen -W '--app-memory --app-tasks --listen --trusted-proxy --base-path --tls --tls-cert --tls-key --gpu --udp-listen --udp-port --public-address --relay --relay-port --relay-tls-port --relay-cert --relay-key --relay-name --config --workers-dir --json --help' -- "$word"); return ;;
+        doctor) mapfile -t COMPREPLY < <(compgen -A file -W '--app-memory --app-tasks --listen --trusted-proxy --base-path --tls --tls-cert --tls-key --gpu --report --udp-listen --udp-port --public-address --relay --relay-port --relay-tls-port --relay-cert --relay-key --relay-name --config --workers-dir --json --help' -- "$word"); return ;;
         metrics) mapfile -t COMPREPLY < <(compgen -W '--name --json --help' -- "$word"); return ;;
         stop) mapfile -t COMPREPLY < <(compgen -W '--name --help' -- "$word"); return ;;
     esac

@@ -22,6 +22,7 @@ complete -c lumen -n '__fish_seen_subcommand_from restart' -a 'compositor media 
 complete -c lumen -n '__fish_seen_subcommand_from logs' -a 'lumen app bus xserver clipboard pipewire wireplumber pulse compositor media sound rtc gamepad gateway turn'
 complete -c lumen -n '__fish_seen_subcommand_from config' -a 'check show'
 complete -c lumen -n '__fish_seen_subcommand_from config' -F
+complete -c lumen -n '__fish_seen_subcommand_from doctor' -F
 complete -c lumen -n '__fish_seen_subcommand_from run session' -l app -x -d 'Shell command to start inside the desktop'
 complete -c lumen -n '__fish_seen_subcommand_from run session doctor' -l app-memory -x -a 'none' -d 'Memory that the app and all it starts may use together, such as 4G'
 complete -c lumen -n '__fish_seen_subcommand_from run session doctor' -l app-tasks -x -a 'none' -d 'How many processes and threads the app and all it starts may have together'
@@ -36,6 +37,7 @@ complete -c lumen -n '__fish_seen_subcommand_from run session' -l resize -x -a '
 complete -c lumen -n '__fish_seen_subcommand_from run session' -l clipboard -x -a 'both to-desktop from-desktop off' -d 'In which directions text may be copied between the desktop and the browsers that control it'
 complete -c lumen -n '__fish_seen_subcommand_from run session' -l fps -x -d 'The most frames per second, 1 to 240, and no more than H.264 level 5.2 allows at the desktop\'s size (64 at 3840x2160)'
 complete -c lumen -n '__fish_seen_subcommand_from run session doctor' -l gpu -x -a 'auto off' -d 'Which graphics processor draws'
+complete -c lumen -n '__fish_seen_subcommand_from doctor' -l report -r -F -d 'With --gpu'
 complete -c lumen -n '__fish_seen_subcommand_from run session' -l encoder -x -a 'cpu vaapi' -d 'What encodes what a graphics processor draws'
 complete -c lumen -n '__fish_seen_subcommand_from run session' -l bitrate -x -d 'The most kilobits per second of video, 100 to 200000'
 complete -c lumen -n '__fish_seen_subcommand_from run serve' -l auth -x -a 'token password none' -d 'How browsers authenticate'

@@ -7,8 +7,12 @@ use super::{
     table::Key, values::Values,
 };
 
-pub(super) fn doctor(values: &Values) -> Result<DoctorConfig, UsageError> {
+pub(super) fn doctor(values: &Values, trial: bool) -> Result<DoctorConfig, UsageError> {
     let front_door = values.front_door()?;
+    let report = values.path(Key::Report);
+    if report.is_some() && !trial {
+        return Err(values.bad(Key::Report, "only --gpu makes a report"));
+    }
     Ok(DoctorConfig {
         json: values.switch(Key::Json)?,
         udp_listen: values.udp_listen()?,
@@ -20,6 +24,8 @@ pub(super) fn doctor(values: &Values) -> Result<DoctorConfig, UsageError> {
         workers_dir: values.path(Key::WorkersDir),
         limits: values.guest_limits()?,
         gpu: values.gpu()?,
+        trial,
+        report,
     })
 }
 

@@ -317,6 +317,10 @@ pub struct DoctorConfig {
     pub limits: GuestLimits,
     /// Which graphics processor would draw.
     pub gpu: GpuChoice,
+    /// Whether that is tried, and nothing else examined.
+    pub trial: bool,
+    /// The file for what was found out.
+    pub report: Option<PathBuf>,
 }
 
 /// A session as the command line names it.

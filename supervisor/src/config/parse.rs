@@ -1,6 +1,6 @@
 //! Parses arguments, environment and configuration files into an [`Invocation`].
 
-use std::{ffi::OsString, path::Path};
+use std::{ffi::OsString, iter::Peekable, path::Path};
 
 use super::{
     AppChoice, Invocation, Note, RunConfig, UsageError, assemble,
@@ -34,7 +34,8 @@ pub fn parse(
         UsageError::UnknownCommand { word: word.clone().into_owned(), hint }
     })?;
     let values = Values::from_environment(row.command.options(), outside);
-    let mut line = Line { command: row.command, values, operands: Vec::new(), after: None };
+    let mut line =
+        Line { command: row.command, values, operands: Vec::new(), after: None, tries_gpu: false };
     if line.read(arguments)? == Asked::Help {
         return Ok((Invocation::Help(Some(row.command)), Vec::new()));
     }
@@ -67,10 +68,13 @@ struct Line {
     operands: Vec<String>,
     /// What follows `--`.
     after: Option<Vec<OsString>>,
+    /// Whether doctor was given `--gpu`.
+    tries_gpu: bool,
 }
 
 impl Line {
-    fn read(&mut self, mut arguments: impl Iterator<Item = OsString>) -> Result<Asked, UsageError> {
+    fn read(&mut self, arguments: impl Iterator<Item = OsString>) -> Result<Asked, UsageError> {
+        let mut arguments = arguments.peekable();
         while let Some(argument) = arguments.next() {
             let word = argument.to_string_lossy();
             match &*word {
@@ -91,13 +95,22 @@ impl Line {
     fn option(
         &mut self,
         word: &str,
-        arguments: &mut impl Iterator<Item = OsString>,
+        arguments: &mut Peekable<impl Iterator<Item = OsString>>,
     ) -> Result<(), UsageError> {
         let (name, inline) = match word.split_once('=') {
             Some((name, value)) => (name, Some(value.to_owned())),
             None => (word, None),
         };
         let row = self.row(name)?;
+        if (self.command, row.key) == (Command::Doctor, Key::Gpu) {
+            self.tries_gpu = true;
+            // It may stand alone: the node is then that of a desktop started with the same settings.
+            let follows =
+                arguments.peek().is_some_and(|next| !next.to_string_lossy().starts_with('-'));
+            if inline.is_none() && !follows {
+                return Ok(());
+            }
+        }
         let value = match (row.placeholder, inline) {
             (None, None) => "1".to_owned(),
             (None, Some(_)) => return Err(UsageError::NeedlessValue(row.name)),
@@ -141,7 +154,9 @@ impl Line {
         }
         let invocation = match self.command {
             Command::Config => self.config(outside)?,
-            Command::Doctor => Invocation::Doctor(Box::new(assemble::doctor(&self.values)?)),
+            Command::Doctor => {
+                Invocation::Doctor(Box::new(assemble::doctor(&self.values, self.tries_gpu)?))
+            }
             Command::Logs => {
                 let (session, source) = operands::session_and_source(&mut self.operands)?;
                 let follow = self.values.switch(Key::Follow)?;

@@ -5,6 +5,7 @@
 //! page fails `tests/manual.rs`.
 
 mod commands;
+mod doctor;
 mod options;
 mod proxy;
 mod rows;
@@ -108,6 +109,7 @@ mod tests {
             RelayName,
             RelayPort,
             RelayTlsPort,
+            Report,
             Resize,
             SessionIdle,
             SessionName,
@@ -163,6 +165,7 @@ mod tests {
         let others: Vec<&str> =
             OPTIONS.iter().filter(|row| !row.is_for_files()).map(|row| row.environment).collect();
         let expected = [
+            "LUMEN_REPORT",
             "LUMEN_CONFIG",
             "LUMEN_NAME",
             "LUMEN_NAME",

@@ -60,6 +60,7 @@ mod spawn;
 pub(crate) mod stage;
 mod standing;
 pub(crate) mod start;
+pub(crate) mod trial;
 mod uids;
 pub(crate) mod users;
 mod watch;

@@ -2,6 +2,7 @@
 
 mod certificate;
 mod finding;
+mod graphics;
 mod relay;
 
 use std::{
@@ -36,6 +37,9 @@ use crate::{
 };
 
 pub(super) fn run(config: &DoctorConfig) -> ExitCode {
+    if config.trial {
+        return graphics::run(config);
+    }
     let findings = examine(config);
     let printed =
         if config.json { output::json(&findings) } else { output::print(&text(&findings)) };

@@ -128,10 +128,22 @@ pub const COMMANDS: [CommandRow; 13] = [
     CommandRow {
         command: Command::Doctor,
         name: "doctor",
-        operands: "[--json]",
+        operands: "[--json] | --gpu [NODE] [--report FILE]",
         summary: "Report what this machine supports, what is missing, and what to do about it.",
-        details: "Exits with 1 when something is missing that Lumen needs.",
-        examples: &[],
+        details: "Exits with 1 when something is missing that Lumen needs. With --gpu it tries the graphics \
+                  processor, by a media that is confined as ever, on pictures of its own: what its drivers are \
+                  and offer, whether they draw right, how long they take beside the processor, and which calls \
+                  they make that media may not make.",
+        examples: &[
+            (
+                "lumen doctor --gpu",
+                "what the graphics processor is worth, in about fifteen seconds",
+            ),
+            (
+                "lumen doctor --gpu --report gpu.txt",
+                "the same in a file, and two seconds of video in gpu.h264, to be sent to us",
+            ),
+        ],
     },
     CommandRow {
         command: Command::Metrics,

@@ -1,7 +1,7 @@
 //! The table of options.
 
 use super::{
-    proxy,
+    doctor, proxy,
     rows::{Command, HOST, Key, OptionRow},
     sign_in,
 };
@@ -31,7 +31,7 @@ const TALKING: &[Command] = &[
 ];
 
 /// Every option, in the order `--help` lists them.
-pub const OPTIONS: [OptionRow; 57] = [
+pub const OPTIONS: [OptionRow; 58] = [
     OptionRow {
         key: Key::App,
         name: "app",
@@ -183,9 +183,10 @@ pub const OPTIONS: [OptionRow; 57] = [
         default: "auto",
         help: "Which graphics processor draws: the first whose render node the desktop's user may open, \
                none, or that of a node such as /dev/dri/renderD129. The processor draws where that is not \
-               possible.",
+               possible. `lumen doctor --gpu`, with or without a node, tries that one.",
         commands: SESSION_AND_DOCTOR,
     },
+    doctor::REPORT,
     OptionRow {
         key: Key::Encoder,
         name: "encoder",

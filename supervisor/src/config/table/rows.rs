@@ -113,6 +113,8 @@ pub enum Key {
     RelayPort,
     /// The relay's port for TLS.
     RelayTlsPort,
+    /// The file for what was found out of a graphics processor.
+    Report,
     /// Whether the size of the output follows the viewers' windows.
     Resize,
     /// How long a session lasts whose viewers give no input.
@@ -254,6 +256,7 @@ impl OptionRow {
                 | Key::Host
                 | Key::Json
                 | Key::Name
+                | Key::Report
                 | Key::SessionName
         )
     }
