@@ -9,3 +9,4 @@ mod locale;
 mod places;
 mod run_dir;
 mod signals;
+mod trial;

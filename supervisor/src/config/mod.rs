@@ -7,6 +7,8 @@
 
 mod assemble;
 mod changes;
+#[cfg(test)]
+mod doctor_tests;
 mod encoder_choice;
 pub mod file;
 mod gpu_choice;

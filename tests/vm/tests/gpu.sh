@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# shows: media draws on a node and encodes by VA-API, descends after two deaths, and says why where it cannot
+# shows: a trial tells what a node is worth; media draws on it and encodes by VA-API, descends after two deaths, says why where it cannot
 # shellcheck source=../guest/lib.sh
 source /share/guest/lib.sh
 
@@ -28,6 +28,24 @@ more_pictures() { [ "$(grep -c '^picture' "$scratch/viewer")" -gt "$1" ]; }
 modprobe vgem
 udevadm wait --timeout="$PATIENCE" "$NODE"
 chown alice "$NODE"
+
+# try_out REPORT: what a trial of the node finds, which is to forbid no call and to end by itself.
+try_out() {
+    as alice lumen doctor --gpu "$NODE" --report "$1" >"$1.said" || fail "the trial: $(cat "$1.said")"
+    expect 'forbidden calls' "$(found "$1" 'forbidden calls')" none
+    expect 'media in the trial' "$(found "$1" media)" ''
+    found "$1" 'drawing and converting by the graphics processor' | grep -q ' ms in the median, ' ||
+        fail "no times: $(cat "$1")"
+    expect 'the pattern' "$(found "$1" pattern)" 'drawn and converted as plain numbers say, each sample'
+    ! grep -q -e alice -e "$(hostname)" "$1" || fail "the report names somebody: $(cat "$1")"
+    expect 'the video begins with' "$(od -A n -t x1 -N 5 "${1%.txt}.h264")" ' 00 00 00 01 67'
+}
+found() { sed -n "s/^$2  *//p" "$1" | grep -v '^by ' || true; }
+
+install -d -o alice "$scratch/reports"
+try_out "$scratch/reports/without.txt"
+expect 'encoding without a driver' "$(found "$scratch/reports/without.txt" encoding)" \
+    'not possible: vaInitialize failed with 0xffffffff'
 
 start_lumen alice --gpu "$NODE" --encoder vaapi -- foot
 expect 'who draws' "$(without_names)" \
