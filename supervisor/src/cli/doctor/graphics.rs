@@ -11,8 +11,9 @@ use std::{
 use lumen_ipc::{process::ExitCode, service::ConfinementReport, visible::visible};
 use serde::Serialize;
 
-use super::{output, read};
+use super::kernel_file::read;
 use crate::{
+    cli::output,
     config::DoctorConfig,
     graphics::{NoNode, Node},
     lifecycle::Verdict,

@@ -3,11 +3,12 @@
 mod certificate;
 mod finding;
 mod graphics;
+mod kernel_file;
 mod relay;
 
 use std::{
     error::Error,
-    fs, io,
+    io,
     net::TcpListener,
     path::{Path, PathBuf},
 };
@@ -21,7 +22,10 @@ use nix::{
     unistd::Uid,
 };
 
-use self::finding::{Finding, Verdict};
+use self::{
+    finding::{Finding, Verdict},
+    kernel_file::read,
+};
 use super::output;
 use crate::{
     config::{DoctorConfig, audience},
@@ -81,10 +85,6 @@ fn examine(config: &DoctorConfig) -> Vec<Finding> {
     findings.push(certificate::of_page(&config.tls));
     findings.extend(relay::findings(config));
     findings
-}
-
-fn read(path: &str) -> Option<String> {
-    Some(fs::read_to_string(path).ok()?.trim().to_owned())
 }
 
 fn kernel() -> Finding {
