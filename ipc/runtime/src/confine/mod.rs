@@ -139,11 +139,8 @@ pub fn confine_in_steps<T>(
     drop_capabilities().map_err(ConfineError::Capabilities)?;
     let landlock_abi = landlock::restrict(before)?;
     let unlimited = limits::lower(before)?;
-    trap::install(program).map_err(ConfineError::Trap)?;
     let (threads, policy) = start().map_err(ConfineError::Threads)?;
-    if policy.is_survived() {
-        trap::survive();
-    }
+    trap::install(program, policy.is_survived()).map_err(ConfineError::Trap)?;
     let seccomp_rules = seccomp::apply(&policy)?;
     let unlimited = unlimited.into_iter().map(Text::truncated).collect();
     let report = ConfinementReport {

@@ -1,6 +1,7 @@
 //! Ends a program that makes a forbidden system call: a handler for `SIGSYS` writes the program's and
-//! the call's name to standard error and exits with [`ExitCode::ForbiddenSyscall`]. In a trial ([`survive`]) it
-//! names the call and what it was asked for instead, and the call fails: it has not been made in either case.
+//! the call's name to standard error and exits with [`ExitCode::ForbiddenSyscall`]. In a trial another handler
+//! names the call and what it was asked for, and the call fails: it has not been made in either case. Which of them
+//! there is is decided when it is installed, and by nothing that whoever takes the program over could write to later.
 //!
 //! INVARIANT: the handler is async-signal-safe. It formats into its own array and calls only
 //! `write` and `_exit`, both of which every policy allows.
@@ -11,7 +12,7 @@ use std::{
     io,
     mem::MaybeUninit,
     ptr,
-    sync::atomic::{AtomicBool, AtomicPtr, Ordering},
+    sync::atomic::{AtomicPtr, Ordering},
 };
 
 use libc::{c_int, c_void, siginfo_t, ucontext_t};
@@ -23,31 +24,26 @@ use crate::ffi::exit_now;
 /// The program that the handler names; null until [`install`].
 static NAME: AtomicPtr<&'static str> = AtomicPtr::new(ptr::null_mut());
 
-/// Whether the program goes on after a forbidden call.
-static SURVIVES: AtomicBool = AtomicBool::new(false);
-
 /// Where `si_syscall` lies in `siginfo_t`, counted in `int`s: after signo, errno, code and, aligned
 /// to eight bytes, the calling address (`asm-generic/siginfo.h`, `_sigsys`; the same on every
 /// 64-bit architecture). The libc crate does not name the field.
 const SI_SYSCALL: usize = 6;
 
-/// Installs the handler. `program` is leaked, once per process, because the handler may run until
-/// the end.
-pub(super) fn install(program: &'static str) -> io::Result<()> {
+/// Installs the handler, by which a forbidden call ends the program, or fails if the program `survives` it.
+/// `program` is leaked, once per process, because the handler may run until the end.
+pub(super) fn install(program: &'static str, survives: bool) -> io::Result<()> {
     NAME.store(Box::leak(Box::new(program)), Ordering::Release);
     // SAFETY: all zeroes is a valid sigaction: no flags, empty mask, default handler.
     let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
-    action.sa_sigaction = on_forbidden as *const () as usize;
+    action.sa_sigaction = match survives {
+        true => fail_forbidden as *const () as usize,
+        false => end_forbidden as *const () as usize,
+    };
     action.sa_flags = libc::SA_SIGINFO;
     // SAFETY: `action` is initialised, names a handler of SA_SIGINFO's signature that is
     // async-signal-safe (see the module), and outlives the call; the old action is not asked for.
     let outcome = unsafe { libc::sigaction(libc::SIGSYS, &raw const action, ptr::null_mut()) };
     if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-/// Lets the program go on after forbidden calls, which fail.
-pub(super) fn survive() {
-    SURVIVES.store(true, Ordering::Release);
 }
 
 /// What the call that was trapped was asked for, its second argument, and what it returns: it fails with EPERM.
@@ -72,7 +68,29 @@ unsafe fn refuse(context: *mut c_void) -> u64 {
     }
 }
 
-extern "C" fn on_forbidden(_signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+extern "C" fn end_forbidden(_signal: c_int, info: *mut siginfo_t, _context: *mut c_void) {
+    // SAFETY: the handler's own argument, which the kernel has passed for SIGSYS.
+    let mut line = unsafe { named(info) };
+    line.push("); its policy does not allow it\n");
+    line.write();
+    exit_now(ExitCode::ForbiddenSyscall)
+}
+
+extern "C" fn fail_forbidden(_signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    // SAFETY: the handler's own argument, which the kernel has passed for SIGSYS.
+    let mut line = unsafe { named(info) };
+    line.push(") of ");
+    // SAFETY: as above.
+    line.push_hexadecimal(unsafe { refuse(context) });
+    line.push(": it fails\n");
+    line.write();
+}
+
+/// The beginning of the line about the call that was trapped.
+///
+/// # Safety
+/// `info` is the second argument of a handler of `SIGSYS` that a filter sent.
+unsafe fn named(info: *mut siginfo_t) -> Line {
     // SAFETY: the kernel passes a complete siginfo_t to a handler installed with SA_SIGINFO; for
     // SIGSYS the int at SI_SYSCALL is the call's number, and it lies inside the structure.
     let number = unsafe { info.cast::<c_int>().add(SI_SYSCALL).read() };
@@ -84,22 +102,7 @@ extern "C" fn on_forbidden(_signal: c_int, info: *mut siginfo_t, context: *mut c
     line.push_number(number.unsigned_abs());
     line.push(" (");
     line.push(syscall_name(number.into()).unwrap_or("not in our table"));
-    let survives = SURVIVES.load(Ordering::Acquire);
-    if survives {
-        line.push(") of ");
-        // SAFETY: the handler's own argument, which the kernel has passed for SIGSYS.
-        line.push_hexadecimal(unsafe { refuse(context) });
-        line.push(": it fails\n");
-    } else {
-        line.push("); its policy does not allow it\n");
-    }
-    // SAFETY: the pointer and length are those of a live array's used part.
-    let written = unsafe { libc::write(2, line.bytes().as_ptr().cast(), line.bytes().len()) };
-    // Without standard error the exit code still tells the reason.
-    let _ = written;
-    if !survives {
-        exit_now(ExitCode::ForbiddenSyscall)
-    }
+    line
 }
 
 /// Text in an array: nothing is allocated, and text that does not fit is cut.
@@ -111,6 +114,12 @@ struct Line {
 impl Line {
     const fn new() -> Self {
         Self { text: [0; 160], used: 0 }
+    }
+
+    /// Writes it to standard error. Without one the exit code still tells the reason.
+    fn write(&self) {
+        // SAFETY: the pointer and length are those of a live array's used part.
+        let _ = unsafe { libc::write(2, self.bytes().as_ptr().cast(), self.bytes().len()) };
     }
 
     fn push(&mut self, text: &str) {
