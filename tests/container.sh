@@ -55,7 +55,7 @@ buildah run --user desktop "$container" -- lumen doctor || true
 # shellcheck disable=SC2016 # the inner shell's
 buildah run --user desktop --network host "$container" -- bash -euc '
     lumen run --listen 127.0.0.1:0 >/tmp/log 2>&1 &
-    timeout 120 tail --lines=+1 --follow /tmp/log | grep -q -m 1 "^Lumen is ready"
+    grep -q -m 1 "^Lumen is ready" < <(timeout 120 tail --lines=+1 --follow /tmp/log)
     lumen status
     lumen stop
     wait $!

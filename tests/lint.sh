@@ -33,4 +33,11 @@ npm --prefix web run --silent check
 step 'systemd: mistakes in our units, exposure of our services'
 tests/units.sh
 
+step 'shell: pipes whose reader may end before the writer has written everything, which then fails'
+if grep -rnE '\| *grep (-[A-Za-z]*q|--quiet)' .ci/run tests/*.sh tests/vm/*.sh tests/vm/{guest,tests,image} \
+    tests/fresh systemd/package; then
+    echo 'These lines fail now and then. Write: grep -q PATTERN <<<"$(COMMAND)"' >&2
+    exit 1
+fi
+
 tests/deny.sh

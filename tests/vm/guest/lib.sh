@@ -44,6 +44,10 @@ expect() {
     say "$1: $2"
 }
 
+# prints PATTERN COMMAND...: whether the command prints a line that matches the extended regular expression. It is
+# not a pipe to `grep -q`, which ends with the first match, and fails if the command still writes.
+prints() { grep -q -E -e "$1" <<<"$("${@:2}")"; }
+
 # wait_until WHAT COMMAND...: until the command succeeds. Between two checks it sleeps at least as long as
 # the last one took, to leave the processor to the processes under test.
 wait_until() {

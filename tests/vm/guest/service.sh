@@ -11,11 +11,11 @@ PASSWORD='correct horse'
 
 property() { systemctl show --property="$1" --value lumen.service; }
 is_active() { systemctl is-active --quiet lumen.service; }
-has_status() { property StatusText | grep -q -e "$1"; }
+has_status() { prints "$1" property StatusText; }
 is_another() { is_active && [ "$(property MainPID)" != "$1" ] && [ "$(property MainPID)" != 0 ]; }
-await_journal() { journalctl --unit=lumen.service | grep -q "$1"; }
+await_journal() { prints "$1" journalctl --unit=lumen.service; }
 # A leader's lines have the unit of its login session.
-await_login_journal() { journalctl --identifier=lumen-login | grep -q "$1"; }
+await_login_journal() { prints "$1" journalctl --identifier=lumen-login; }
 
 # What lib.sh calls when a test fails.
 explain() {

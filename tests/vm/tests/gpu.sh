@@ -5,12 +5,12 @@ source /share/guest/lib.sh
 
 # Of the kernel's devices for tests, the node on which Mesa draws by the processor.
 NODE=/dev/dri/card0
-EGL=$(ldconfig -p | awk '$1 == "libEGL.so.1" { print $NF; exit }')
+EGL=$(ldconfig -p | awk '$1 == "libEGL.so.1" && !found++ { print $NF }')
 
 graphics() { as "$lumen_user" lumen status | sed -n 's/^graphics //p'; }
 # The same without what Mesa calls itself.
 without_names() { graphics | sed 's/ by .* (/ by … (/'; }
-says() { graphics | grep -q -F -e "$1"; }
+says() { [[ $(graphics) == *"$1"* ]]; }
 
 # expect_processor WHAT REASON [OPTION...]: starts a desktop that the processor draws, for that reason.
 expect_processor() {
@@ -34,7 +34,7 @@ try_out() {
     as alice lumen doctor --gpu "$NODE" --report "$1" >"$1.said" || fail "the trial: $(cat "$1.said")"
     expect 'forbidden calls' "$(found "$1" 'forbidden calls')" none
     expect 'media in the trial' "$(found "$1" media)" ''
-    found "$1" 'drawing and converting by the graphics processor' | grep -q ' ms in the median, ' ||
+    prints ' ms in the median, ' found "$1" 'drawing and converting by the graphics processor' ||
         fail "no times: $(cat "$1")"
     expect 'the pattern' "$(found "$1" pattern)" 'drawn and converted as plain numbers say, each sample'
     ! grep -q -e alice -e "$(hostname)" "$1" || fail "the report names somebody: $(cat "$1")"

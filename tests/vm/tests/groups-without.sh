@@ -7,7 +7,7 @@ source /share/guest/lib.sh
 check_without() {
     wait_until 'the app has left a process' runs 'sleep 1004'
     expect "how often the log says: $1" "$(grep --count "no control group of its own ($1" "$lumen_log")" 1
-    as "$lumen_user" lumen status | grep --quiet 'no control group of its own' || fail 'the status does not say so'
+    prints 'no control group of its own' as "$lumen_user" lumen status || fail 'the status does not say so'
     expect 'groups of the session' "$(find /sys/fs/cgroup -name 'lumen-*-default-*' | wc -l)" 0
     stop_lumen
     wait_until 'what the app left has ended' eval '! pgrep --full "^sleep 1004"'

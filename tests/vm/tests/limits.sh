@@ -45,7 +45,7 @@ value() { awk -v key="$2" '$1 == key { print $2 }' "$1"; }
 # shellcheck disable=SC2329 # called by wait_until
 reached() { [ "$(value "$@")" -gt 0 ]; }
 # shellcheck disable=SC2329
-is_ready() { as root lumen status --name "$1" | grep --count ' ready ' | grep --quiet --line-regexp "$2"; }
+is_ready() { [ "$(as root lumen status --name "$1" | grep --count ' ready ')" = "$2" ]; }
 
 # The session's processes, one number a line.
 processes() { sort "$1"/lumen-0-*/{workers,guests}/cgroup.procs; }
@@ -79,8 +79,7 @@ check_hog() {
     wait_until 'the kernel has ended the hog' reached "$guests/memory.events" oom_kill
     wait_until 'the app goes on' test -e "$scratch/ended/hog"
     expect "the hog's end" "$(<"$scratch/ended/hog")" 137
-    # shellcheck disable=SC2016 # expanded later
-    wait_until 'the log says so' eval 'journalctl --unit=lumen-alice | grep --quiet "the kernel ended programs"'
+    wait_until 'the log says so' prints 'the kernel ended programs' journalctl --unit=lumen-alice
     expect 'what status says' \
         "$(as root lumen status --name alice | grep --count '^session .*; 1 program ended for memory$')" 1
     kill -0 "$foot" || fail 'foot was ended, too'

@@ -44,7 +44,7 @@ for pad in 0 1 2 3; do play crowd "pad $pad 0 0 0 0 0 0 0"; done
 full() { [ "$(metric gamepad devices_count)" = 4 ]; }
 wait_until 'every slot has a device' full
 play victim 'unplug 0'
-adopted() { as root lumen status | grep -q '^gamepad .*  4 pads$'; }
+adopted() { prints '^gamepad .*  4 pads$' as root lumen status; }
 wait_until 'the waiting pad has the slot' adopted
 kill -0 "$evtest_pid" || fail 'evtest lost the device that changed hands'
 stop_lumen

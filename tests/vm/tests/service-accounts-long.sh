@@ -41,9 +41,7 @@ traces() {
 
 only_leaders() { [ "$(attempts | grep --count login)" = 2 ]; }
 leaves_nothing() { [ "$(traces carol)" = "$nothing" ]; }
-is_logged() {
-    journalctl --identifier=lumen-login --since="@$1" | grep --quiet --extended-regexp -e "$2"
-}
+is_logged() { prints "$2" journalctl --identifier=lumen-login --since="@$1"; }
 
 breakages=0
 

@@ -45,7 +45,7 @@ for worker in gateway turn; do
 done
 ! await_journal 'nothing keeps turn from sending' || fail "the relay's datagrams are not held"
 systemd-analyze security --no-pager lumen.service | tail -n 1
-browse "$PAGE/" | grep -q '<title>Lumen' || fail 'the page is not served'
+prints '<title>Lumen' browse "$PAGE/" || fail 'the page is not served'
 
 say 'the first browser starts a host that is stopped'
 systemctl stop lumen.service
