@@ -40,7 +40,8 @@ pub struct GraphicsStatus {
     pub renderer: Text<96>,
     /// The driver that encodes; empty if the processor does.
     pub encoder: Text<96>,
-    /// Why no more is done by a graphics processor, as a clause; empty if that is all that was asked for.
+    /// Why no more is done by a graphics processor, or why it encodes where that was to be found out, as a
+    /// clause; empty if that is all that was asked for.
     pub reason: Text<256>,
 }
 
@@ -73,7 +74,21 @@ pub enum Encoding {
     Vaapi {
         /// What its driver calls itself.
         driver: Text<96>,
+        /// Why it and not the processor, as a clause; empty if that was not to be found out.
+        reason: Text<256>,
     },
+}
+
+/// Whether a graphics processor that draws is to encode, too.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum EncoderUse {
+    /// If it can.
+    Always,
+    /// If it can, keeps the frame rate, and leaves the processor clearly more time than encoding by the
+    /// processor does.
+    IfWorth,
+    /// No.
+    Never,
 }
 
 /// How media uses the render node that it is granted.
@@ -83,7 +98,7 @@ pub struct NodeUse {
     /// which nothing else can be expected.
     pub software: bool,
     /// Whether it is to encode, too.
-    pub encode: bool,
+    pub encode: EncoderUse,
 }
 
 #[cfg(test)]

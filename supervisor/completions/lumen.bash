@@ -33,7 +33,7 @@ _lumen() {
             --fps) return ;;
             --gpu) mapfile -t COMPREPLY < <(compgen -W 'auto off' -- "$word"); return ;;
             --report) mapfile -t COMPREPLY < <(compgen -A file -- "$word"); return ;;
-            --encoder) mapfile -t COMPREPLY < <(compgen -W 'cpu vaapi' -- "$word"); return ;;
+            --encoder) mapfile -t COMPREPLY < <(compgen -W 'auto cpu vaapi' -- "$word"); return ;;
             --bitrate) return ;;
             --auth) mapfile -t COMPREPLY < <(compgen -W 'token password none' -- "$word"); return ;;
             --login-socket) mapfile -t COMPREPLY < <(compgen -A file -- "$word"); return ;;

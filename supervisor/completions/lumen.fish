@@ -38,7 +38,7 @@ complete -c lumen -n '__fish_seen_subcommand_from run session' -l clipboard -x -
 complete -c lumen -n '__fish_seen_subcommand_from run session' -l fps -x -d 'The most frames per second, 1 to 240, and no more than H.264 level 5.2 allows at the desktop\'s size (64 at 3840x2160)'
 complete -c lumen -n '__fish_seen_subcommand_from run session doctor' -l gpu -x -a 'auto off' -d 'Which graphics processor draws'
 complete -c lumen -n '__fish_seen_subcommand_from doctor' -l report -r -F -d 'With --gpu'
-complete -c lumen -n '__fish_seen_subcommand_from run session' -l encoder -x -a 'cpu vaapi' -d 'What encodes what a graphics processor draws'
+complete -c lumen -n '__fish_seen_subcommand_from run session' -l encoder -x -a 'auto cpu vaapi' -d 'What encodes what a graphics processor draws'
 complete -c lumen -n '__fish_seen_subcommand_from run session' -l bitrate -x -d 'The most kilobits per second of video, 100 to 200000'
 complete -c lumen -n '__fish_seen_subcommand_from run serve' -l auth -x -a 'token password none' -d 'How browsers authenticate'
 complete -c lumen -n '__fish_seen_subcommand_from run serve' -l login-socket -r -F -d 'The socket at which lumen-login is started for each attempt to sign in as an account'

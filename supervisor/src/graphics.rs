@@ -14,7 +14,7 @@ use std::{
 };
 
 use lumen_ipc::{
-    graphics::{Encoding, GraphicsStatus, Judgement, NodeUse, Rung},
+    graphics::{EncoderUse, Encoding, GraphicsStatus, Judgement, NodeUse, Rung},
     process::ExitCode,
     text::Text,
 };
@@ -80,10 +80,12 @@ pub struct Ladder {
     /// Whether a media has been ready with it.
     proven: bool,
     /// Whether it is to encode, too.
-    encode: bool,
+    encode: EncoderUse,
     renderer: Option<Text<96>>,
     /// What encodes, as far as media has said so.
     encoding: Option<Encoding>,
+    /// What a media found that was to find out what encodes better. It takes a while, so its successors are told.
+    found: Option<Encoding>,
     ends: VecDeque<Instant>,
 }
 
@@ -96,7 +98,7 @@ pub struct Turn {
     /// down.
     pub mark: bool,
     /// Whether it is to encode, too.
-    pub encode: bool,
+    pub encode: EncoderUse,
 }
 
 impl Turn {
@@ -108,10 +110,10 @@ impl Turn {
 }
 
 impl Ladder {
-    /// The ladder of a machine with this node, which is to `encode`, too, or only to draw. `went_down` says that the machine went down while a media
-    /// first tried it.
+    /// The ladder of a machine with this node, which is to `encode`, too, or only to draw. `went_down` says that
+    /// the machine went down while a media first tried it.
     #[must_use]
-    pub fn new(node: Result<Node, NoNode>, encode: bool, went_down: bool) -> Self {
+    pub fn new(node: Result<Node, NoNode>, encode: EncoderUse, went_down: bool) -> Self {
         let descended = went_down.then(|| {
             "the machine went down while it was tried; `lumen restart media` tries it again"
                 .to_owned()
@@ -124,6 +126,7 @@ impl Ladder {
             encode,
             renderer: None,
             encoding: None,
+            found: None,
             ends: VecDeque::new(),
         }
     }
@@ -133,7 +136,16 @@ impl Ladder {
         (self.in_use, self.renderer, self.encoding) = (false, None, None);
         let node = self.node.as_ref().ok().filter(|_| self.descended.is_none())?.clone();
         self.in_use = true;
-        Some(Turn { node, mark: !self.proven, encode: self.encode })
+        Some(Turn { node, mark: !self.proven, encode: self.told() })
+    }
+
+    /// What a media is told about encoding.
+    const fn told(&self) -> EncoderUse {
+        match (self.encode, &self.found) {
+            (EncoderUse::IfWorth, Some(Encoding::Vaapi { .. })) => EncoderUse::Always,
+            (EncoderUse::IfWorth, Some(Encoding::Processor { .. })) => EncoderUse::Never,
+            (told, _) => told,
+        }
     }
 
     /// The node could not be handed over, for this reason.
@@ -149,6 +161,10 @@ impl Ladder {
         }
         match judgement {
             Judgement::Draws { renderer, encoding } => {
+                let encoding = with_reason_of(self.found.take(), encoding);
+                if self.encode == EncoderUse::IfWorth {
+                    self.found = Some(encoding.clone());
+                }
                 (self.renderer, self.encoding) = (Some(renderer), Some(encoding));
             }
             Judgement::Declines { reason } => self.withheld(reason.into_string()),
@@ -181,7 +197,7 @@ impl Ladder {
 
     /// An administrator has media restarted, and so wants everything tried again.
     pub fn retry(&mut self) {
-        self.descended = None;
+        (self.descended, self.found) = (None, None);
         self.ends.clear();
     }
 
@@ -195,7 +211,7 @@ impl Ladder {
         let reason = missing.or(self.descended.as_ref());
         let drawn = reason.is_none() && self.in_use;
         let (encoder, unencoded) = match self.encoding.clone().filter(|_| drawn) {
-            Some(Encoding::Vaapi { driver }) => (driver, Text::default()),
+            Some(Encoding::Vaapi { driver, reason }) => (driver, reason),
             Some(Encoding::Processor { reason }) => (Text::default(), reason),
             None => (Text::default(), Text::default()),
         };
@@ -211,6 +227,24 @@ impl Ladder {
                 (None, false) => Text::truncated("media does not run".to_owned()),
             },
         }
+    }
+}
+
+/// What media says of its encoder, with the reason that one before `found`, if it is still as that found it.
+fn with_reason_of(found: Option<Encoding>, said: Encoding) -> Encoding {
+    match (found, said) {
+        (
+            Some(Encoding::Vaapi { driver: before, reason: found }),
+            Encoding::Vaapi { driver, reason },
+        ) if reason.as_str().is_empty() && before == driver => {
+            Encoding::Vaapi { driver, reason: found }
+        }
+        (Some(Encoding::Processor { reason: found }), Encoding::Processor { reason })
+            if reason.as_str().is_empty() =>
+        {
+            Encoding::Processor { reason: found }
+        }
+        (_, said) => said,
     }
 }
 
@@ -253,10 +287,18 @@ mod tests {
         Judgement::Draws { renderer: Text::truncated("Mesa"), encoding }
     }
 
+    fn vaapi(reason: &str) -> Encoding {
+        let driver = Text::truncated("Mesa Gallium");
+        Encoding::Vaapi { driver, reason: Text::truncated(reason) }
+    }
+
     /// A ladder whose first media draws.
     fn drawing() -> Ladder {
-        let mut ladder = Ladder::new(Ok(node()), false, false);
-        assert_eq!(ladder.start(), Some(Turn { node: node(), mark: true, encode: false }));
+        let mut ladder = Ladder::new(Ok(node()), EncoderUse::Never, false);
+        assert_eq!(
+            ladder.start(),
+            Some(Turn { node: node(), mark: true, encode: EncoderUse::Never })
+        );
         ladder.judged(draws());
         ladder.ready();
         ladder
@@ -276,8 +318,8 @@ mod tests {
 
     #[test]
     fn what_encodes_is_named_and_why_the_graphics_processor_does_not() {
-        let mut ladder = Ladder::new(Ok(node()), true, false);
-        assert!(ladder.start().is_some_and(|turn| turn.told().encode));
+        let mut ladder = Ladder::new(Ok(node()), EncoderUse::Always, false);
+        assert_eq!(ladder.start().map(|turn| turn.told().encode), Some(EncoderUse::Always));
         let renderer = Text::truncated("Mesa");
         let reason = Text::truncated("libva.so.2 cannot be loaded");
         let encoding = Encoding::Processor { reason: reason.clone() };
@@ -287,7 +329,7 @@ mod tests {
             (status.rung, status.encoder.as_str(), status.reason),
             (Rung::Drawn, "", reason)
         );
-        let encoding = Encoding::Vaapi { driver: Text::truncated("Mesa Gallium") };
+        let encoding = vaapi("");
         ladder.judged(Judgement::Draws { renderer, encoding });
         let status = ladder.status();
         assert_eq!((status.encoder.as_str(), status.reason.as_str()), ("Mesa Gallium", ""));
@@ -296,9 +338,35 @@ mod tests {
     }
 
     #[test]
+    fn what_encodes_better_is_found_out_once_and_again_after_a_restart_by_hand() {
+        let better = "VA-API keeps the processor busy for less";
+        let worse = |reason| Encoding::Processor { reason: Text::truncated(reason) };
+        let cases = [
+            (vaapi(better), EncoderUse::Always, vaapi(""), better),
+            (worse("it is slower"), EncoderUse::Never, worse(""), "it is slower"),
+            // It has become worse meanwhile.
+            (vaapi(better), EncoderUse::Always, worse("it fails"), "it fails"),
+        ];
+        for (found, told, said, why) in cases {
+            let mut ladder = Ladder::new(Ok(node()), EncoderUse::IfWorth, false);
+            let mut media = |encoding: &Encoding| {
+                let turn = ladder.start().expect("it is still used");
+                let (renderer, encoding) = (Text::truncated("Mesa"), encoding.clone());
+                ladder.judged(Judgement::Draws { renderer, encoding });
+                ladder.ready();
+                (turn.told().encode, ladder.status().reason.into_string())
+            };
+            assert_eq!(media(&found).0, EncoderUse::IfWorth);
+            assert_eq!(media(&said), (told, why.to_owned()));
+            ladder.retry();
+            assert_eq!(ladder.start().map(|turn| turn.encode), Some(EncoderUse::IfWorth));
+        }
+    }
+
+    #[test]
     fn machine_without_a_node_is_on_the_last_rung_and_says_why() {
         let none = NoNode { reason: "there is none".to_owned(), ..NoNode::default() };
-        let mut ladder = Ladder::new(Err(none), false, false);
+        let mut ladder = Ladder::new(Err(none), EncoderUse::Never, false);
         assert_eq!(ladder.start(), None);
         assert_eq!(rung(&ladder), (3, "there is none".to_owned()));
         ladder.retry();
@@ -357,7 +425,7 @@ mod tests {
 
     #[test]
     fn first_trial_is_marked_until_a_media_has_been_ready() {
-        let mut ladder = Ladder::new(Ok(node()), false, false);
+        let mut ladder = Ladder::new(Ok(node()), EncoderUse::Never, false);
         assert!(ladder.start().is_some_and(|turn| turn.mark));
         ladder.ended(Instant::now(), Verdict::Killed(11));
         assert!(ladder.start().is_some_and(|turn| turn.mark));
@@ -368,7 +436,7 @@ mod tests {
 
     #[test]
     fn machine_that_went_down_does_without_until_media_is_restarted_by_hand() {
-        let mut ladder = Ladder::new(Ok(node()), false, true);
+        let mut ladder = Ladder::new(Ok(node()), EncoderUse::Never, true);
         assert_eq!(ladder.start(), None);
         assert!(rung(&ladder).1.contains("went down"));
         ladder.retry();

@@ -1,18 +1,51 @@
 //! What opens a session's encoders: the graphics processor, if one encodes, or else the processor.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 
 use lumen_ipc::{
+    graphics::EncoderUse,
     service::MediaConfig,
     units::{Fps, FrameSize, Kbps},
     video::VideoFormat,
 };
 
-use super::watch::{Watch, Watched};
-use crate::video::{
-    Encoder, OpenError,
-    vaapi::{self, Device},
+use super::{
+    trial::Guarded,
+    watch::{Watch, Watched},
 };
+use crate::{
+    trial::{
+        Took,
+        clock::{Pace, measure},
+        is_worth,
+        scene::Scene,
+        stages,
+    },
+    video::{
+        Encoder, EncoderError, OpenError,
+        vaapi::{self, Device},
+    },
+};
+
+/// How many pictures each encoder is compared by, at most.
+const COMPARED: usize = 30;
+/// For how long, at most, beyond the first few.
+const COMPARED_FOR: Duration = Duration::from_secs(1);
+
+/// Why the graphics processor does not encode.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoEncoding {
+    #[error(transparent)]
+    Encode(#[from] EncoderError),
+    #[error(transparent)]
+    Fails(#[from] vaapi::Failure),
+    #[error("no picture was encoded")]
+    Nothing,
+    #[error("{0}")]
+    NotWorth(String),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+}
 
 /// What is common to all encoders of a session.
 #[derive(Debug)]
@@ -28,7 +61,8 @@ impl Encoders {
         Self { fps: config.max_fps, bitrate: config.bitrate, device: None }
     }
 
-    /// Has the graphics processor encode from now on, and returns an encoder that was tried.
+    /// Has the graphics processor encode from now on, if that is to be, and returns an encoder that was tried,
+    /// and why it was chosen.
     ///
     /// # Errors
     /// It does not encode, and the processor goes on.
@@ -36,14 +70,41 @@ impl Encoders {
         &mut self,
         device: Device,
         watch: Watch,
-        size: FrameSize,
-    ) -> Result<Encoder, vaapi::Failure> {
+        (size, told): (FrameSize, EncoderUse),
+    ) -> Result<(Encoder, String), NoEncoding> {
         let device = Rc::new(device);
         let opening = watch.opening();
-        let encoder = vaapi::Encoder::tried(&device, size, self.fps, self.bitrate)?;
+        let mut encoder = vaapi::Encoder::tried(&device, size, self.fps, self.bitrate)?;
         drop(opening);
+        let mut why = String::new();
+        if told == EncoderUse::IfWorth {
+            why = self.compare(Encoder::Vaapi(Box::new(encoder)), &watch, size)?;
+            let _opening = watch.opening();
+            encoder = vaapi::Encoder::open(&device, size, self.fps, self.bitrate)?;
+        }
         self.device = Some((device, watch));
-        Ok(Encoder::Vaapi(Box::new(encoder)))
+        Ok((Encoder::Vaapi(Box::new(encoder)), why))
+    }
+
+    /// Whether `encoder` is better than the processor's, on pictures that come as fast as the desktop's; the
+    /// numbers.
+    fn compare(
+        &self,
+        encoder: Encoder,
+        watch: &Watch,
+        size: FrameSize,
+    ) -> Result<String, NoEncoding> {
+        let interval = Duration::from_micros(self.fps.interval_micros());
+        let pace = Pace { interval, most: COMPARED, patience: COMPARED_FOR };
+        let scene = Scene::new(size);
+        let took = |encoder, watch| -> Result<Took, NoEncoding> {
+            let mut stage = stages::Encoding::new(encoder, &scene);
+            measure(pace, &mut Guarded { stage: &mut stage, watch })?.ok_or(NoEncoding::Nothing)
+        };
+        let format = VideoFormat::H264ConstrainedBaseline;
+        let alone = Encoder::open(format, size, self.fps, self.bitrate)?;
+        let (graphics, alone) = (took(encoder, Some(watch))?, took(alone, None)?);
+        is_worth(&graphics, &alone, interval).map_err(NoEncoding::NotWorth)
     }
 
     /// Opens an encoder for pictures of `size`. A graphics processor knows one format only, which is the only

@@ -23,7 +23,7 @@ use std::{
 
 use lumen_ipc::{
     codec::{EncodeError, ProtocolViolation},
-    graphics::{Encoding, Judgement, NodeUse},
+    graphics::{EncoderUse, Encoding, Judgement, NodeUse},
     link::LinkName,
     message::grants::{LossReason, ToWorker},
     process::{ExitCode, Worker as WorkerName},
@@ -65,6 +65,8 @@ pub struct Media {
     node: Node,
     /// What is tried instead of serving a session.
     trial: Option<Trial>,
+    /// The link of packets, until it is known which formats there are.
+    packets: Option<Grant>,
 }
 
 /// What becomes of a render node.
@@ -147,13 +149,13 @@ impl Worker for Media {
     fn acquire(config: MediaConfig, mut grants: Vec<Grant>) -> Result<Self, StartError> {
         let trial = Trial::of(&mut grants, config.node);
         let encoder = encoder(&config)?;
-        let formats = Encoder::formats(config.node.is_some_and(|told| told.encode));
+        let formats = Encoder::formats(false);
         let outlet = Outlet::new(StreamId::VIDEO, formats)
             .map_err(|error| StartError::caused("cannot make the packet ring", error))?;
         let desk = Desk::new(StreamId::VIDEO)
             .map_err(|error| StartError::caused("cannot make an eventfd", error))?;
         let session = Session::new(&config, encoder, outlet, desk, Instant::now());
-        let mut media = Self { session, tuning: None, node: Node::None, trial };
+        let mut media = Self { session, tuning: None, node: Node::None, trial, packets: None };
         if config.node.is_some() {
             draw::prepare();
         }
@@ -163,6 +165,11 @@ impl Worker for Media {
                 && let Some(told) = config.node
             {
                 media.node = Node::Granted(grant, told);
+                continue;
+            }
+            let of_packets = matches!(what, ToWorker::LinkEnd { link: LinkName::Packets, .. });
+            if of_packets && config.node.is_some_and(|told| told.encode != EncoderUse::Never) {
+                media.packets = Some(grant);
                 continue;
             }
             media
@@ -177,26 +184,14 @@ impl Worker for Media {
             trial.warm();
             return;
         }
-        let Node::Granted(grant, told) = std::mem::replace(&mut self.node, Node::None) else {
-            return;
-        };
-        let opened = grant.descriptor.try_clone().map_err(NoDrawing::Node);
-        match opened.and_then(|node| Drawing::open(node, told.software)) {
-            Ok(drawing) => {
-                let renderer = Text::truncated(drawing.renderer());
-                info!(%renderer, "drawing by a graphics processor");
-                let encoding = match told.encode {
-                    true => self.encode_by(grant.descriptor.try_clone(), drawing.watch()),
-                    false => Encoding::Processor { reason: Text::default() },
-                };
-                grant.judge(Judgement::Draws { renderer, encoding });
-                self.session.draw_with(drawing);
-                self.node = Node::Drawing;
-            }
-            Err(error) => {
-                let reason = Text::truncated(error.to_string());
-                grant.judge(Judgement::Declines { reason });
-            }
+        if let Node::Granted(grant, told) = std::mem::replace(&mut self.node, Node::None) {
+            self.try_node(&grant, told);
+        }
+        if let Some(grant) = self.packets.take()
+            && let Err(error) = self.accept(grant)
+        {
+            // The supervisor learns of it, and brings another end.
+            warn!(%error, "the link of packets cannot be used");
         }
     }
 
@@ -254,16 +249,44 @@ impl Worker for Media {
 }
 
 impl Media {
+    /// Draws by a node and encodes by it, as far as that is to be and can be, and says what came of it.
+    fn try_node(&mut self, grant: &Grant, told: NodeUse) {
+        let opened = grant.descriptor.try_clone().map_err(NoDrawing::Node);
+        match opened.and_then(|node| Drawing::open(node, told.software)) {
+            Ok(drawing) => {
+                let renderer = Text::truncated(drawing.renderer());
+                info!(%renderer, "drawing by a graphics processor");
+                let encoding = match told.encode {
+                    EncoderUse::Never => Encoding::Processor { reason: Text::default() },
+                    told => self.encode_by(grant.descriptor.try_clone(), drawing.watch(), told),
+                };
+                grant.judge(Judgement::Draws { renderer, encoding });
+                self.session.draw_with(drawing);
+                self.node = Node::Drawing;
+            }
+            Err(error) => {
+                let reason = Text::truncated(error.to_string());
+                grant.judge(Judgement::Declines { reason });
+            }
+        }
+    }
+
     /// Lets the graphics processor of a node encode, if it can, and says what encodes.
-    fn encode_by(&mut self, node: io::Result<OwnedFd>, watch: &Watch) -> Encoding {
+    fn encode_by(
+        &mut self,
+        node: io::Result<OwnedFd>,
+        watch: &Watch,
+        told: EncoderUse,
+    ) -> Encoding {
         let opening = watch.opening();
         let opened = node.map_err(|error| error.to_string());
         let opened = opened.and_then(|node| Device::open(node).map_err(|error| error.to_string()));
         drop(opening);
         let encoding = opened.and_then(|device| {
             let driver = Text::truncated(device.name());
-            let opened = self.session.encode_with(device, watch.clone());
-            opened.map(|()| Encoding::Vaapi { driver }).map_err(|error| error.to_string())
+            let opened = self.session.encode_with(device, watch.clone(), told);
+            let encodes = |why| Encoding::Vaapi { driver, reason: Text::truncated(why) };
+            opened.map(encodes).map_err(|error| error.to_string())
         });
         encoding.unwrap_or_else(|reason| {
             warn!(%reason, "the graphics processor does not encode");
@@ -322,7 +345,7 @@ fn encoder(config: &MediaConfig) -> Result<Encoder, StartError> {
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
         StartError::caused("the encoder does not encode", error)
     };
-    let best = Encoder::formats(config.node.is_some_and(|told| told.encode)).iter().next();
+    let best = Encoder::formats(false).iter().next();
     let best = best.ok_or_else(|| StartError::new("nothing can be encoded"))?;
     let mut encoder = Encoder::open(best, config.size, config.max_fps, config.bitrate)
         .map_err(|error| failed(error.into()))?;

@@ -81,6 +81,11 @@ impl Outlet {
         Ok(Self { stream, formats, memory, capacity, link: None })
     }
 
+    /// Offers these formats to each rtc that comes from now on.
+    pub(super) fn offer(&mut self, formats: VideoFormats) {
+        self.formats = formats;
+    }
+
     /// Offers the formats to a new rtc, which replaces the one before, and announces the ring.
     pub(super) fn attach(&mut self, end: Packets) -> Result<(), Broken> {
         self.link = None;

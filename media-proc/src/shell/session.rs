@@ -10,7 +10,7 @@ use std::{
 };
 
 use lumen_ipc::{
-    graphics::Rung,
+    graphics::{EncoderUse, Rung},
     link::LinkName,
     message::packets::{FrameStamps, VideoPacket},
     service::MediaConfig,
@@ -22,7 +22,7 @@ use tracing::{debug, info, trace, warn};
 use super::{
     Broken,
     drawing::Drawing,
-    encoders::Encoders,
+    encoders::{Encoders, NoEncoding},
     figures::Figures,
     outlet::{Delivery, Outlet, Packets},
     screen::{Frames, Screen, Shown, Taken},
@@ -37,10 +37,7 @@ use crate::{
     motion::{Memory, Relation},
     pacing::{Budget, Pacing, Step, Work},
     rate::{self, Ask, Kind, Rate},
-    video::{
-        Encoder, EncoderError as EncodeError, OpenError, Picture, PictureKind,
-        vaapi::{self, Device},
-    },
+    video::{Encoder, EncoderError as EncodeError, OpenError, Picture, PictureKind, vaapi::Device},
 };
 
 /// Everything that serves one desktop.
@@ -155,7 +152,8 @@ impl Session {
         self.screen.draw_with(drawing);
     }
 
-    /// Lets the graphics processor encode from now on. Before the first turn.
+    /// Lets the graphics processor encode from now on, if that is to be, and says why it was chosen. Before the
+    /// first turn, and before rtc is told which formats there are.
     ///
     /// # Errors
     /// It does not encode, and the processor goes on.
@@ -163,9 +161,13 @@ impl Session {
         &mut self,
         device: Device,
         watch: Watch,
-    ) -> Result<(), vaapi::Failure> {
-        self.encoder = self.encoders.encode_with(device, watch, self.encoder.size())?;
-        Ok(())
+        told: EncoderUse,
+    ) -> Result<String, NoEncoding> {
+        let wanted = (self.encoder.size(), told);
+        let (encoder, why) = self.encoders.encode_with(device, watch, wanted)?;
+        self.encoder = encoder;
+        self.outlet.offer(Encoder::formats(true));
+        Ok(why)
     }
 
     /// Takes the link end of a new compositor.

@@ -192,9 +192,9 @@ impl Trial {
 }
 
 /// A stage whose driver must come back.
-struct Guarded<'stage, S> {
-    stage: &'stage mut S,
-    watch: Option<&'stage Watch>,
+pub(super) struct Guarded<'stage, S> {
+    pub(super) stage: &'stage mut S,
+    pub(super) watch: Option<&'stage Watch>,
 }
 
 impl<S: Stage> Stage for Guarded<'_, S> {

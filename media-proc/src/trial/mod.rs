@@ -11,6 +11,10 @@ pub mod stages;
 
 use std::{fmt, time::Duration};
 
+/// A graphics processor is worth encoding with from so many parts in a hundred of what the processor is busy
+/// for otherwise: less of a difference is chance.
+const WORTH_PERCENT: u32 = 75;
+
 /// How long pictures took.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Took {
@@ -36,9 +40,33 @@ impl Took {
     }
 }
 
+/// Whether a graphics processor that took so long to encode pictures is better than the processor alone, where a
+/// picture comes every `interval`; a clause that says why or why not.
+///
+/// # Errors
+/// It is not. Half of the interval is what it may take: pictures are drawn, too.
+pub fn is_worth(graphics: &Took, alone: &Took, interval: Duration) -> Result<String, String> {
+    let (took, busy, busy_alone) =
+        (millis(graphics.median), millis(graphics.processor), millis(alone.processor));
+    if graphics.median * 2 > interval {
+        return Err(format!(
+            "VA-API takes {took:.1} ms for a picture, more than half of {:.1}",
+            millis(interval)
+        ));
+    }
+    let compared = format!(
+        "VA-API keeps the processor busy for {busy:.1} ms a picture, x264 for {busy_alone:.1}"
+    );
+    let is_less = graphics.processor * 100 <= alone.processor * WORTH_PERCENT;
+    if is_less { Ok(compared) } else { Err(compared) }
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
 impl fmt::Display for Took {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let millis = |time: Duration| time.as_secs_f64() * 1000.0;
         let (median, worst) = (millis(self.median), millis(self.worst));
         let busy = millis(self.processor);
         write!(
@@ -62,5 +90,20 @@ mod tests {
         let said = "2.00 ms in the median, 9.00 at most, the processor busy for 2.00; of 3";
         assert_eq!(took.to_string(), said);
         assert_eq!(Took::of(Vec::new(), millis), None);
+    }
+
+    #[test]
+    fn graphics_processor_encodes_only_if_it_is_fast_and_leaves_the_processor_alone() {
+        let took = |median, processor| {
+            let [median, processor] = [median, processor].map(Duration::from_micros);
+            Took { median, worst: median, processor, pictures: 30 }
+        };
+        let (alone, interval) = (took(4000, 4000), Duration::from_micros(16_667));
+        let said = is_worth(&took(8000, 400), &alone, interval).expect("better");
+        assert_eq!(said, "VA-API keeps the processor busy for 0.4 ms a picture, x264 for 4.0");
+        let slow = is_worth(&took(8400, 400), &alone, interval).expect_err("slow");
+        assert_eq!(slow, "VA-API takes 8.4 ms for a picture, more than half of 16.7");
+        is_worth(&took(1000, 3000), &alone, interval).expect("a quarter less");
+        is_worth(&took(1000, 3001), &alone, interval).expect_err("that may be chance");
     }
 }

@@ -120,7 +120,8 @@ fn graphics(session: &SessionStatus) -> String {
             let encoded = match (encoder.as_str(), reason.as_str()) {
                 ("", "") => "the processor".to_owned(),
                 ("", reason) => format!("the processor: {reason}"),
-                (encoder, _) => encoder.to_owned(),
+                (encoder, "") => encoder.to_owned(),
+                (encoder, reason) => format!("{encoder}: {reason}"),
             };
             format!("drawn by {renderer}{node}, encoded by {encoded}")
         }

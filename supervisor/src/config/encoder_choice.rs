@@ -5,6 +5,8 @@ use std::str::FromStr;
 /// What `--encoder` says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum EncoderChoice {
+    /// The graphics processor that draws, through VA-API, if media finds it better than the processor.
+    Auto,
     /// The processor.
     Cpu,
     /// The graphics processor that draws, through VA-API, if it can.
@@ -13,7 +15,7 @@ pub enum EncoderChoice {
 
 /// Not a word that `--encoder` knows.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("expected cpu or vaapi")]
+#[error("expected auto, cpu or vaapi")]
 pub struct BadEncoderChoice;
 
 impl FromStr for EncoderChoice {
@@ -21,6 +23,7 @@ impl FromStr for EncoderChoice {
 
     fn from_str(text: &str) -> Result<Self, BadEncoderChoice> {
         match text {
+            "auto" => Ok(Self::Auto),
             "cpu" => Ok(Self::Cpu),
             "vaapi" => Ok(Self::Vaapi),
             _ => Err(BadEncoderChoice),

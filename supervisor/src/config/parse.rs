@@ -363,7 +363,7 @@ mod tests {
             ("run --base-path desk", "begins and ends with a slash"),
             ("run --auth maybe", "token, password or none"),
             ("run --gpu fast", "auto, off or the absolute path"),
-            ("run --encoder gpu", "cpu or vaapi"),
+            ("run --encoder gpu", "auto, cpu or vaapi"),
             ("run --pad n64", "switchpro or off"),
             ("run --sound loud", "on or off"),
             ("run --sound-bitrate 8", "16 to 510"),

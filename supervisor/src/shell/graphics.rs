@@ -2,7 +2,7 @@
 
 use std::{io, os::fd::OwnedFd, path::Path, time::Instant};
 
-use lumen_ipc::graphics::{GraphicsStatus, Judgement, NodeUse};
+use lumen_ipc::graphics::{EncoderUse, GraphicsStatus, Judgement, NodeUse};
 use tracing::{info, warn};
 
 use super::{
@@ -47,7 +47,11 @@ impl Graphics {
             Ok((node, marks)) => (Ok(node.clone()), Some((node, marks))),
             Err(none) => (Err(none), None),
         };
-        let encode = config.encoder == EncoderChoice::Vaapi;
+        let encode = match config.encoder {
+            EncoderChoice::Auto => EncoderUse::IfWorth,
+            EncoderChoice::Cpu => EncoderUse::Never,
+            EncoderChoice::Vaapi => EncoderUse::Always,
+        };
         let went_down = marks.as_ref().is_some_and(|(node, marks)| marks.are_left(node));
         let graphics = Self { ladder: Ladder::new(node, encode, went_down), marks, opened: None };
         if went_down {

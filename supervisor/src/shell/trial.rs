@@ -17,7 +17,7 @@ use std::{
 };
 
 use lumen_ipc::{
-    graphics::NodeUse,
+    graphics::{EncoderUse, NodeUse},
     message::grants::{ToSupervisor, ToWorker},
     process::Worker,
     service::{ConfinementReport, ControlClient, MediaConfig, WorkerConfig},
@@ -103,7 +103,7 @@ async fn try_out(node: Option<&Node>, directories: &[PathBuf]) -> Result<Outcome
     tokio::spawn(dispatch);
     let (findings, video) = (read(report, MOST_TEXT), read(video, MOST_VIDEO));
     let complaints = read(output, MOST_TEXT);
-    let told = node.map(|node| NodeUse { software: node.software, encode: true });
+    let told = node.map(|node| NodeUse { software: node.software, encode: EncoderUse::Always });
     let mut granted = vec![(ToWorker::TrialReport, its_report), (ToWorker::TrialVideo, its_video)];
     granted.extend(opened.map(|node| (ToWorker::RenderNode, node)));
     let confined = start(&client, &grants, told, &granted).await;

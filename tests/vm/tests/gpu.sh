@@ -47,7 +47,7 @@ try_out "$scratch/reports/without.txt"
 expect 'encoding without a driver' "$(found "$scratch/reports/without.txt" encoding)" \
     'not possible: vaInitialize failed with 0xffffffff'
 
-start_lumen alice --gpu "$NODE" --encoder vaapi -- foot
+start_lumen alice --gpu "$NODE" -- foot
 expect 'who draws' "$(without_names)" \
     "rung 2: drawn by … ($NODE, vgem), encoded by the processor: vaInitialize failed with 0xffffffff"
 says softpipe || fail "not the driver that interprets: $(graphics)"
@@ -81,6 +81,18 @@ start_viewer another
 hears another '^picture'
 expect 'what media says' "$(as alice lumen status | grep -c '^media .* VA-API, ')" 1
 leave another
+stop_lumen
+
+# Left to itself, media compares both, once, and says what it has found.
+start_lumen alice --gpu "$NODE" -- foot
+compared='encoded by .*: VA-API (keeps the processor busy for|takes) [0-9.]+ ms'
+prints "$compared" graphics || fail "nothing was compared: $(graphics)"
+chosen=$(graphics)
+kill_worker media
+expect 'what the next media encodes by' "$(graphics)" "$chosen"
+start_viewer third
+hears third '^picture'
+leave third
 stop_lumen
 
 expect_processor 'switched off' ': --gpu is off' --gpu off

@@ -217,7 +217,10 @@ fn grants_back_samples() -> Vec<grants::ToSupervisor> {
         grants::ToSupervisor::SignallingViolated { session, generation },
         grants::ToSupervisor::NodeJudged(Judgement::Draws {
             renderer: Text::truncated("Mesa"),
-            encoding: Encoding::Vaapi { driver: Text::truncated("Mesa") },
+            encoding: Encoding::Vaapi {
+                driver: Text::truncated("Mesa"),
+                reason: Text::truncated("it is faster"),
+            },
         }),
         grants::ToSupervisor::NodeJudged(Judgement::Draws {
             renderer: Text::truncated("Mesa"),

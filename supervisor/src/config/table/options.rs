@@ -192,11 +192,12 @@ pub const OPTIONS: [OptionRow; 58] = [
         name: "encoder",
         short: None,
         environment: "LUMEN_ENCODER",
-        placeholder: Some("cpu|vaapi"),
-        default: "cpu",
-        help: "What encodes what a graphics processor draws: the processor, or that graphics processor \
-               through VA-API, which no real one has shown yet. The processor encodes where that is not \
-               possible.",
+        placeholder: Some("auto|cpu|vaapi"),
+        default: "auto",
+        help: "What encodes what a graphics processor draws: the processor (cpu), that graphics processor \
+               through VA-API (vaapi) where it can, or the better of both (auto): media tries them before its \
+               first picture, and takes the graphics processor if it is fast enough and leaves the processor \
+               clearly more time.",
         commands: SESSION,
     },
     OptionRow {
