@@ -1,0 +1,177 @@
+//! What passes, what is refused, and in which form.
+
+use proptest::prelude::*;
+
+use super::{
+    objects::{ADAPTER, PLUGIN},
+    values::{INT, STRING, STRUCT},
+    *,
+};
+
+/// A value behind its length and its type, padded.
+fn value(kind: u32, body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len()).expect("short");
+    let mut bytes = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();
+    bytes.extend(body);
+    bytes.resize(bytes.len().next_multiple_of(8), 0);
+    bytes
+}
+
+fn number(number: u32) -> Vec<u8> {
+    value(INT, &number.to_ne_bytes())
+}
+
+fn text(text: &str) -> Vec<u8> {
+    value(STRING, &[text.as_bytes(), &[0]].concat())
+}
+
+fn message_with(descriptors: u32, object: u32, method: u32, arguments: &[Vec<u8>]) -> Vec<u8> {
+    let content = value(STRUCT, &arguments.concat());
+    let form = method << 24 | u32::try_from(content.len()).expect("short");
+    let head = [object, form, 7, descriptors].map(u32::to_ne_bytes).concat();
+    [head, content].concat()
+}
+
+fn message(object: u32, method: u32, arguments: &[Vec<u8>]) -> Vec<u8> {
+    message_with(0, object, method, arguments)
+}
+
+fn made(factory: &str, kind: &str, settings: &[(&str, &str)]) -> Vec<u8> {
+    let count = u32::try_from(settings.len()).expect("few");
+    let settings = settings.iter().flat_map(|(name, value)| [text(name), text(value)]);
+    let settings: Vec<_> = std::iter::once(number(count)).chain(settings).collect();
+    let kind = format!("PipeWire:Interface:{kind}");
+    let settings = value(STRUCT, &settings.concat());
+    message(CORE, 6, &[text(factory), text(&kind), number(3), settings, number(9)])
+}
+
+fn passes(messages: &[Vec<u8>]) -> Result<(), Refusal> {
+    let bytes = messages.concat();
+    assert_eq!(Gate::default().pass(&bytes)?, bytes);
+    Ok(())
+}
+
+const SINK: [(&str, &str); 3] =
+    [PLUGIN, ("media.class", "Audio/Sink"), ("node.name", "lumen_capture")];
+
+#[test]
+fn what_the_worker_does_passes() {
+    let hello = message(CORE, 1, &[number(3)]);
+    let registry = message(CORE, 5, &[number(3), number(2)]);
+    let kind = text("PipeWire:Interface:Metadata");
+    let metadata = message(2, 1, &[number(40), kind, number(3), number(5)]);
+    let all = [
+        hello,
+        message(CORE, 2, &[number(0), number(1)]),
+        registry,
+        metadata,
+        message(5, 1, &[number(0), text("key"), text("type"), text("value")]),
+        made(ADAPTER, "Node", &SINK),
+        made("client-node", "ClientNode", &[("node.name", "lumen_ear")]),
+        made("link-factory", "Link", &[("link.passive", "true")]),
+        message(2, 2, &[number(40)]),
+        message(CORE, 7, &[number(9)]),
+    ];
+    assert_eq!(passes(&all), Ok(()));
+}
+
+#[test]
+fn plugin_of_any_file_with_any_settings_is_not_made() {
+    let log = ("log.file", "/home/alice/.profile");
+    let library = ("library.name", "../../../home/alice/plugin");
+    let plugin = (PLUGIN.0, "support.log");
+    let of = |factory, kind: &str, settings: &[_]| passes(&[made(factory, kind, settings)]);
+    for (factory, kind) in [
+        ("spa-node-factory", "Node"),
+        ("spa-device-factory", "Device"),
+        ("metadata", "Metadata"),
+        (ADAPTER, "Device"),
+        ("client-node", "Node"),
+    ] {
+        assert_eq!(of(factory, kind, &SINK), Err(Refusal::Object), "{factory}");
+    }
+    for settings in [
+        [plugin, SINK[1]].as_slice(),
+        &[PLUGIN, log],
+        &[PLUGIN, library],
+        &[PLUGIN, plugin],
+        &[plugin, PLUGIN],
+        &[PLUGIN, PLUGIN],
+        &[SINK[1]],
+        &[],
+    ] {
+        assert_eq!(of(ADAPTER, "Node", settings), Err(Refusal::Object), "{settings:?}");
+    }
+}
+
+#[test]
+fn form_that_the_servers_parser_takes_and_the_library_never_writes_is_refused() {
+    const CHOICE: u32 = 19;
+    let form = Err(Refusal::Form { object: CORE, method: 6 });
+    let (kind, last) =
+        (text("PipeWire:Interface:ClientNode"), [number(3), value(STRUCT, &number(0)), number(9)]);
+    let with = |factory: Vec<u8>, more: &[Vec<u8>]| {
+        let arguments = [&[factory, kind.clone()], &last[..], more].concat();
+        passes(&[message(CORE, 6, &arguments)])
+    };
+    let name = b"client-node\0";
+    let wrapped = [[0; 8].as_slice(), &[12, 0, 0, 0, 8, 0, 0, 0], name].concat();
+    let early_end = value(STRING, b"spa-node-factory\0client-node\0");
+    assert_eq!(with(text("client-node"), &[]), Ok(()));
+    assert_eq!(with(value(CHOICE, &wrapped), &[]), form);
+    assert_eq!(with(early_end, &[]), form);
+    assert_eq!(with(value(STRING, b"client-node"), &[]), form);
+    assert_eq!(with(text("client-node"), &[number(1)]), form);
+    assert_eq!(with(value(1, &[]), &[]), form);
+}
+
+#[test]
+fn no_second_core_and_no_older_protocol_is_to_be_had() {
+    let registry = message(CORE, 5, &[number(3), number(2)]);
+    let bind = |kind: &str| {
+        let kind = text(&format!("PipeWire:Interface:{kind}"));
+        passes(&[registry.clone(), message(2, 1, &[number(0), kind, number(3), number(5)])])
+    };
+    assert_eq!(bind("Metadata"), Ok(()));
+    for kind in ["Core", "Registry", "Node", "Client", "Module"] {
+        assert_eq!(bind(kind), Err(Refusal::Object), "{kind}");
+    }
+    let old = message_with(4, CORE, 1, &[number(3)]);
+    assert_eq!(passes(&[old]), Err(Refusal::Method { object: CORE, method: 1 }));
+    for method in [0, 8, 255] {
+        let unknown = Err(Refusal::Method { object: CORE, method });
+        assert_eq!(passes(&[message(CORE, method.into(), &[])]), unknown);
+    }
+    assert_eq!(passes(&[message(CORE, 7, &[number(CORE)])]), Err(Refusal::Object));
+}
+
+#[test]
+fn message_in_pieces_goes_on_when_it_is_whole() {
+    let whole = [made("client-node", "ClientNode", &[]), message(3, 9, &[])].concat();
+    let (mut gate, mut passed) = (Gate::default(), Vec::new());
+    for (at, byte) in whole.iter().enumerate() {
+        let now = gate.pass(&[*byte]).expect("legal");
+        assert!(now.is_empty() || at + 1 == passed.len() + now.len());
+        passed.extend(now);
+    }
+    assert_eq!(passed, whole);
+    let long = [3, 1 << 24 | 0xff_ffff, 0, 0_u32].map(u32::to_ne_bytes).concat();
+    assert_eq!(Gate::default().pass(&long), Err(Refusal::TooLong(0xff_ffff)));
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_are_lost_or_made_up(
+        bytes in prop::collection::vec(any::<u8>(), 0..200), cut in 0..200_usize,
+    ) {
+        let cut = cut.min(bytes.len());
+        let (first, last) = bytes.split_at(cut);
+        let mut gate = Gate::default();
+        let parts = gate.pass(first).and_then(|one| Ok([one, gate.pass(last)?].concat()));
+        let whole = Gate::default().pass(&bytes);
+        prop_assert_eq!(&parts, &whole);
+        if let Ok(passed) = whole {
+            prop_assert!(bytes.starts_with(&passed));
+        }
+    }
+}
