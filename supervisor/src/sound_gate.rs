@@ -6,21 +6,24 @@
 //! why the worker has no connection of its own: what it says passes here, message by message.
 //!
 //! A message (<https://docs.pipewire.org/page_native_protocol.html>) has a head of sixteen bytes and a value. Only
-//! those to the core, which is object 0, and to registries are looked into: others can make nothing.
+//! those to the core, which is object 0, and to registries are looked into, since others can make nothing, and what
+//! streams say of themselves: others must not take a stream for a device (`sound_gate/objects.rs`).
 //!
 //! INVARIANTS
-//! - No object but object 0 is a core, and none is a registry unless it is known here: a registry binds nothing but
-//!   metadata, and other objects make no such ones.
+//! - No object but object 0 is a core, and none is a registry or a stream unless it is known here: a registry binds
+//!   nothing but metadata, and other objects make no such ones.
+//! - The number of one that is known stands for nothing else until the object is gone: the server would put
+//!   another in its place.
 //! - What is looked into is read by the server as it is read here. It must have the one form that the server's
 //!   library writes: its own parser takes others, too.
 
 mod objects;
 mod values;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use self::{
-    objects::{bind, create, get_registry, only_number},
+    objects::{Asked, Identity, bind, create, get_registry, only_number},
     values::Values,
 };
 
@@ -28,6 +31,8 @@ use self::{
 const LONGEST: usize = 256 * 1024;
 /// Registries that one connection may have. Ours makes two.
 const MOST_REGISTRIES: usize = 16;
+/// Streams that one connection may have. Ours makes one, and others when the library loses it.
+const MOST_STREAMS: usize = 16;
 
 /// The length of a message's head.
 const HEAD: usize = 16;
@@ -59,6 +64,9 @@ pub enum Refusal {
     /// An object that it may not make or bind.
     #[error("an object that it may not have")]
     Object,
+    /// A stream is to be known as something else than it was made as.
+    #[error("a stream, object {0}, in another one's name")]
+    Identity(u32),
 }
 
 /// The requests of one connection.
@@ -66,7 +74,14 @@ pub enum Refusal {
 pub struct Gate {
     /// The beginning of a message that is not complete.
     pending: Vec<u8>,
+    known: Known,
+}
+
+/// The objects whose messages are looked into, besides the core.
+#[derive(Debug, Default)]
+struct Known {
     registries: BTreeSet<u32>,
+    streams: BTreeMap<u32, Identity>,
 }
 
 impl Gate {
@@ -79,7 +94,7 @@ impl Gate {
         let mut end = 0;
         while let Some(message) = Message::first(self.pending.get(end..).unwrap_or_default())? {
             end += HEAD + message.content.len();
-            judge(&mut self.registries, &message)?;
+            self.known.judge(&message)?;
         }
         let rest = self.pending.split_off(end);
         Ok(std::mem::replace(&mut self.pending, rest))
@@ -114,39 +129,66 @@ impl<'bytes> Message<'bytes> {
     }
 }
 
-fn judge(registries: &mut BTreeSet<u32>, message: &Message<'_>) -> Result<(), Refusal> {
-    let Message { object, method, .. } = *message;
-    let arguments = || Values::of(message.content).ok_or_else(|| message.form());
-    match (object, method) {
-        // Hello. One that came with descriptors would be taken for one of an older protocol, with shorter heads.
-        (CORE, 1) if message.descriptors == 0 => Ok(()),
-        // Sync, pong, error.
-        (CORE, 2..=4) => Ok(()),
-        (CORE, 5) => {
-            let made = get_registry(arguments()?).ok_or_else(|| message.form())?;
-            registries.insert(made);
-            if registries.len() > MOST_REGISTRIES { Err(Refusal::Object) } else { Ok(()) }
-        }
-        (CORE, 6) => match create(arguments()?).ok_or_else(|| message.form())? {
-            true => Ok(()),
-            false => Err(Refusal::Object),
-        },
-        (CORE, 7) => {
-            let ended = only_number(arguments()?).ok_or_else(|| message.form())?;
-            registries.remove(&ended);
-            if ended == CORE { Err(Refusal::Object) } else { Ok(()) }
-        }
-        (CORE, _) => Err(Refusal::Method { object, method }),
-        (registry, _) if registries.contains(&registry) => match method {
-            1 => match bind(arguments()?).ok_or_else(|| message.form())? {
-                true => Ok(()),
-                false => Err(Refusal::Object),
+impl Known {
+    fn judge(&mut self, message: &Message<'_>) -> Result<(), Refusal> {
+        let Message { object, method, .. } = *message;
+        let arguments = || Values::of(message.content).ok_or_else(|| message.form());
+        match (object, method) {
+            // Hello. One that came with descriptors would be taken for one of an older protocol, with shorter heads.
+            (CORE, 1) if message.descriptors == 0 => Ok(()),
+            // Sync, pong, error.
+            (CORE, 2..=4) => Ok(()),
+            (CORE, 5) => {
+                let made = get_registry(arguments()?).ok_or_else(|| message.form())?;
+                self.free(made)?;
+                self.registries.insert(made);
+                if self.registries.len() > MOST_REGISTRIES { Err(Refusal::Object) } else { Ok(()) }
+            }
+            (CORE, 6) => self.give(create(arguments()?).ok_or_else(|| message.form())?),
+            (CORE, 7) => {
+                let ended = only_number(arguments()?).ok_or_else(|| message.form())?;
+                self.registries.remove(&ended);
+                self.streams.remove(&ended);
+                if ended == CORE { Err(Refusal::Object) } else { Ok(()) }
+            }
+            (CORE, _) => Err(Refusal::Method { object, method }),
+            (registry, _) if self.registries.contains(&registry) => match method {
+                1 => self.give(bind(arguments()?).ok_or_else(|| message.form())?),
+                // Removal of an object.
+                2 => Ok(()),
+                _ => Err(Refusal::Method { object, method }),
             },
-            // Removal of an object.
-            2 => Ok(()),
-            _ => Err(Refusal::Method { object, method }),
-        },
-        _ => Ok(()),
+            (stream, 2) => match self.streams.get(&stream) {
+                Some(identity) => match identity.is_kept(arguments()?) {
+                    Some(true) => Ok(()),
+                    Some(false) => Err(Refusal::Identity(stream)),
+                    None => Err(message.form()),
+                },
+                None => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets an object be made or bound, and keeps in mind what it is.
+    fn give(&mut self, asked: Asked) -> Result<(), Refusal> {
+        match asked {
+            Asked::Forbidden => Err(Refusal::Object),
+            Asked::Object(number) => self.free(number),
+            Asked::Stream(number, identity) => {
+                self.free(number)?;
+                self.streams.insert(number, identity);
+                if self.streams.len() > MOST_STREAMS { Err(Refusal::Object) } else { Ok(()) }
+            }
+        }
+    }
+
+    /// Whether a new object may have this number.
+    fn free(&self, number: u32) -> Result<(), Refusal> {
+        let is_taken = number == CORE
+            || self.registries.contains(&number)
+            || self.streams.contains_key(&number);
+        if is_taken { Err(Refusal::Object) } else { Ok(()) }
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) enum Goal {
     File,
     /// To reach a port or a socket of the machine.
     Port,
-    /// To type without a viewer.
+    /// To type without a viewer, or to speak in the place of the user's microphone.
     Keys,
     /// To see or disturb another session.
     Session,

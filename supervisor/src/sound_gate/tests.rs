@@ -3,8 +3,7 @@
 use proptest::prelude::*;
 
 use super::{
-    objects::{ADAPTER, PLUGIN},
-    values::{INT, STRING, STRUCT},
+    values::{ID, INT, LONG, NONE, OBJECT, STRING, STRUCT},
     *,
 };
 
@@ -51,8 +50,23 @@ fn passes(messages: &[Vec<u8>]) -> Result<(), Refusal> {
     Ok(())
 }
 
+const PLUGIN: (&str, &str) = ("factory.name", "support.null-audio-sink");
 const SINK: [(&str, &str); 3] =
     [PLUGIN, ("media.class", "Audio/Sink"), ("node.name", "lumen_capture")];
+const ADAPTER: &str = "adapter";
+const STREAM: &str = "client-node";
+const EAR: [(&str, &str); 2] = [("media.class", "Stream/Input/Audio"), ("node.name", "lumen_ear")];
+
+/// What the stream with number 9 says of itself: a parameter, its properties, and which parameters it has.
+fn told(properties: &[(&str, &str)]) -> Vec<u8> {
+    let count = u32::try_from(properties.len()).expect("few");
+    let long = || value(LONG, &[0; 8]);
+    let mut info = vec![number(1), number(1), long(), long(), number(count)];
+    info.extend(properties.iter().flat_map(|(name, value)| [text(name), text(value)]));
+    info.extend([number(1), value(ID, &[0; 4]), number(6)]);
+    let info = value(STRUCT, &info.concat());
+    message(9, 2, &[number(3), number(1), value(OBJECT, &[0; 12]), info])
+}
 
 #[test]
 fn what_the_worker_does_passes() {
@@ -67,7 +81,9 @@ fn what_the_worker_does_passes() {
         metadata,
         message(5, 1, &[number(0), text("key"), text("type"), text("value")]),
         made(ADAPTER, "Node", &SINK),
-        made("client-node", "ClientNode", &[("node.name", "lumen_ear")]),
+        made(STREAM, "ClientNode", &EAR),
+        told(&EAR),
+        message(CORE, 7, &[number(9)]),
         made("link-factory", "Link", &[("link.passive", "true")]),
         message(2, 2, &[number(40)]),
         message(CORE, 7, &[number(9)]),
@@ -92,16 +108,153 @@ fn plugin_of_any_file_with_any_settings_is_not_made() {
     }
     for settings in [
         [plugin, SINK[1]].as_slice(),
-        &[PLUGIN, log],
-        &[PLUGIN, library],
-        &[PLUGIN, plugin],
-        &[plugin, PLUGIN],
-        &[PLUGIN, PLUGIN],
-        &[SINK[1]],
+        &[PLUGIN, SINK[1], SINK[2], log],
+        &[PLUGIN, SINK[1], SINK[2], library],
+        &[PLUGIN, SINK[1], SINK[2], plugin],
+        &[plugin, PLUGIN, SINK[1], SINK[2]],
+        &[PLUGIN, SINK[1], SINK[2], PLUGIN],
+        &[SINK[1], SINK[2]],
         &[],
     ] {
         assert_eq!(of(ADAPTER, "Node", settings), Err(Refusal::Object), "{settings:?}");
     }
+}
+
+#[test]
+fn sink_is_made_as_a_sink_under_its_name_only() {
+    let of = |settings: &[_]| passes(&[made(ADAPTER, "Node", settings)]);
+    assert_eq!(of(&SINK), Ok(()));
+    for settings in [
+        [PLUGIN, ("media.class", "Audio/Source/Virtual"), SINK[2]].as_slice(),
+        &[PLUGIN, SINK[1], ("node.name", "alsa_output.usb")],
+        &[PLUGIN, SINK[1], SINK[2], ("node.nick", "USB")],
+        &[PLUGIN, SINK[1]],
+        &[PLUGIN, SINK[2]],
+    ] {
+        assert_eq!(of(settings), Err(Refusal::Object), "{settings:?}");
+    }
+}
+
+#[test]
+fn stream_is_made_as_one_that_hears_under_its_name_only() {
+    let of = |settings: &[_]| passes(&[made(STREAM, "ClientNode", settings)]);
+    assert_eq!(of(&EAR), Ok(()));
+    assert_eq!(of(&[("node.latency", "480/48000")]), Ok(()));
+    for settings in [
+        [("media.class", "Audio/Source"), EAR[1]].as_slice(),
+        &[EAR[0], ("node.name", "alsa_input.usb")],
+        &[EAR[0], EAR[1], ("media.class", "Audio/Source")],
+        &[EAR[0], EAR[0]],
+    ] {
+        assert_eq!(of(settings), Err(Refusal::Object), "{settings:?}");
+    }
+}
+
+#[test]
+fn stream_of_the_older_kind_whose_messages_mean_something_else_is_not_made() {
+    let of = |version| {
+        let kind = text("PipeWire:Interface:ClientNode");
+        let none = value(STRUCT, &number(0));
+        passes(&[message(CORE, 6, &[text(STREAM), kind, number(version), none, number(9)])])
+    };
+    assert_eq!(of(3), Ok(()));
+    for version in [0, 2, u32::MAX] {
+        assert_eq!(of(version), Err(Refusal::Object), "{version}");
+    }
+}
+
+#[test]
+fn stream_that_says_who_it_is_may_only_repeat_what_it_was_made_as() {
+    let of = |properties: &[_]| {
+        passes(&[made(STREAM, "ClientNode", &EAR[1..]), told(&EAR[1..]), told(properties)])
+    };
+    assert_eq!(of(&[EAR[1], ("node.latency", "480/48000")]), Ok(()));
+    assert_eq!(of(&[]), Ok(()));
+    for properties in [
+        [("media.class", "Audio/Source")].as_slice(),
+        &[("node.name", "alsa_input.usb")],
+        &[EAR[1], ("node.name", "alsa_input.usb")],
+        &[("node.name", "alsa_input.usb"), EAR[1]],
+        &[("node.description", "USB")],
+        &[("node.nick", "USB")],
+        &[("object.path", "alsa:usb")],
+        // Nor what it may be made as, and was not.
+        &EAR,
+    ] {
+        assert_eq!(of(properties), Err(Refusal::Identity(9)), "{properties:?}");
+    }
+}
+
+#[test]
+fn stream_that_speaks_of_itself_in_another_form_than_the_library_is_refused() {
+    let stream = made(STREAM, "ClientNode", &EAR);
+    let of = |arguments: &[Vec<u8>]| passes(&[stream.clone(), message(9, 2, arguments)]);
+    let form = Err(Refusal::Form { object: 9, method: 2 });
+    let long = || value(LONG, &[0; 8]);
+    let info = |items: &[Vec<u8>]| {
+        let head = [number(1), number(1), long(), long()];
+        value(STRUCT, &[&head, items].concat().concat())
+    };
+    let (none, empty) = (value(NONE, &[]), info(&[number(0), number(0)]));
+    assert_eq!(of(&[number(3), number(0), none.clone()]), Ok(()));
+    assert_eq!(of(&[number(3), number(0), empty.clone()]), Ok(()));
+    for arguments in [
+        vec![],
+        vec![number(3), number(0)],
+        vec![number(3), number(u32::MAX), empty.clone()],
+        vec![number(3), number(1), empty.clone()],
+        vec![number(3), number(1), none.clone(), empty.clone()],
+        vec![number(3), number(0), none, empty.clone()],
+        vec![number(3), number(0), value(NONE, &[0; 8])],
+        vec![number(3), number(0), empty.clone(), empty],
+        vec![number(3), number(0), info(&[number(2), text("a"), text("b"), number(0)])],
+        vec![number(3), number(0), info(&[number(u32::MAX), number(0)])],
+        vec![number(3), number(0), info(&[number(1), text("a"), value(NONE, &[]), number(0)])],
+        vec![number(3), number(0), info(&[number(0), number(1)])],
+        vec![number(3), number(0), info(&[number(0), number(0), number(0)])],
+        vec![number(3), number(0), info(&[number(0)])],
+    ] {
+        assert_eq!(of(&arguments), form, "{arguments:?}");
+    }
+}
+
+#[test]
+fn number_of_a_stream_or_a_registry_stands_for_nothing_else_until_it_is_gone() {
+    let stream = || made(STREAM, "ClientNode", &EAR);
+    let registry = || message(CORE, 5, &[number(3), number(9)]);
+    let link = || made("link-factory", "Link", &[]);
+    let ended = || message(CORE, 7, &[number(9)]);
+    let bound = |number_| {
+        let kind = text("PipeWire:Interface:Metadata");
+        message(2, 1, &[number(40), kind, number(3), number(number_)])
+    };
+    for (first, second) in [
+        (stream(), registry()),
+        (registry(), stream()),
+        (stream(), stream()),
+        (registry(), link()),
+        (stream(), link()),
+    ] {
+        assert_eq!(passes(&[first.clone(), second.clone()]), Err(Refusal::Object));
+        assert_eq!(passes(&[first, ended(), second]), Ok(()));
+    }
+    let other = message(CORE, 5, &[number(3), number(2)]);
+    assert_eq!(passes(&[other.clone(), stream(), bound(9)]), Err(Refusal::Object));
+    assert_eq!(passes(&[other.clone(), bound(2)]), Err(Refusal::Object));
+    assert_eq!(passes(&[other, bound(CORE)]), Err(Refusal::Object));
+}
+
+#[test]
+fn streams_are_remembered_up_to_a_limit() {
+    let kind = || text("PipeWire:Interface:ClientNode");
+    let stream = |number_: usize| {
+        let number_ = number(u32::try_from(number_).expect("few"));
+        let none = value(STRUCT, &number(0));
+        message(CORE, 6, &[text(STREAM), kind(), number(4), none, number_])
+    };
+    let all: Vec<_> = (1..=MOST_STREAMS).map(stream).collect();
+    assert_eq!(passes(&all), Ok(()));
+    assert_eq!(passes(&[all, vec![stream(MOST_STREAMS + 1)]].concat()), Err(Refusal::Object));
 }
 
 #[test]

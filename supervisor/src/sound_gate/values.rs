@@ -4,9 +4,13 @@
 /// (<https://docs.pipewire.org/page_spa_pod.html>).
 pub(super) struct Values<'bytes>(&'bytes [u8]);
 
+pub(super) const NONE: u32 = 1;
+pub(super) const ID: u32 = 3;
 pub(super) const INT: u32 = 4;
+pub(super) const LONG: u32 = 5;
 pub(super) const STRING: u32 = 8;
 pub(super) const STRUCT: u32 = 14;
+pub(super) const OBJECT: u32 = 15;
 
 impl<'bytes> Values<'bytes> {
     /// Those of the struct at the beginning of a message's value. What may follow it is not for the method.
@@ -35,6 +39,26 @@ impl<'bytes> Values<'bytes> {
 
     pub(super) fn values(&mut self) -> Option<Self> {
         self.next(STRUCT).map(Self)
+    }
+
+    /// Whether the next value is nothing, which then is passed over.
+    pub(super) fn is_nothing(&mut self) -> bool {
+        let rest = self.0;
+        let is_nothing = self.next(NONE).is_some_and(<[u8]>::is_empty);
+        if !is_nothing {
+            self.0 = rest;
+        }
+        is_nothing
+    }
+
+    /// Passes over so many times these kinds of values, one after the other.
+    pub(super) fn skip(&mut self, times: u32, kinds: &[u32]) -> Option<()> {
+        (0..times).try_for_each(|_| kinds.iter().try_for_each(|kind| self.next(*kind).map(drop)))
+    }
+
+    /// How many of something follow. The library sends no number below zero.
+    pub(super) fn count(&mut self) -> Option<u32> {
+        self.number()?.try_into().ok()
     }
 
     pub(super) fn end(self) -> Option<()> {
