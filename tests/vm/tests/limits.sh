@@ -77,7 +77,7 @@ check_without_delegation() {
 check_hog() {
     : >"$scratch/hog"
     wait_until 'the kernel has ended the hog' reached "$guests/memory.events" oom_kill
-    wait_until 'the app goes on' test -e "$scratch/ended/hog"
+    wait_until 'the app goes on' test -s "$scratch/ended/hog"
     expect "the hog's end" "$(<"$scratch/ended/hog")" 137
     wait_until 'the log says so' prints 'the kernel ended programs' journalctl --unit=lumen-alice
     expect 'what status says' \
