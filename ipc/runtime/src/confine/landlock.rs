@@ -1,5 +1,5 @@
 //! Landlock denies access to files, TCP ports, abstract sockets and signals to other processes,
-//! except for the paths that the policy keeps readable.
+//! except for the paths that the policy keeps readable, and for connections by TCP where these are its task.
 //!
 //! Best effort: every access right that the kernel knows is taken away, the others are left to
 //! seccomp. The report contains the ABI in force, so that `lumen status` reveals a weak kernel.
@@ -22,7 +22,7 @@ pub(super) fn restrict(policy: &Policy) -> Result<u8, ConfineError> {
     for path in policy.paths().iter().map(|readable| readable.path) {
         readable.push(PathFd::new(path).map_err(|source| ConfineError::Path { path, source })?);
     }
-    let restricted = deny_all().and_then(|mut ruleset| {
+    let restricted = deny_all(policy.is_connecting()).and_then(|mut ruleset| {
         for parent in readable {
             let rule = PathBeneath::new(parent, AccessFs::from_read(NEWEST));
             ruleset = ruleset.add_rule(rule)?;
@@ -52,11 +52,15 @@ pub(super) fn is_refused_to_everybody(error: &RulesetError) -> bool {
     matches!(errno, Some(libc::EPERM | libc::ENOSYS))
 }
 
-fn deny_all() -> Result<landlock::RulesetCreated, RulesetError> {
+fn deny_all(connects: bool) -> Result<landlock::RulesetCreated, RulesetError> {
+    let network = match connects {
+        true => AccessNet::BindTcp.into(),
+        false => AccessNet::from_all(NEWEST),
+    };
     Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(NEWEST))?
-        .handle_access(AccessNet::from_all(NEWEST))?
+        .handle_access(network)?
         .scope(Scope::from_all(NEWEST))?
         .create()
 }

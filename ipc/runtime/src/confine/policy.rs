@@ -11,6 +11,7 @@ pub struct Policy {
     paths: Vec<ReadPath>,
     open_files: u64,
     private_memory: u64,
+    connects: bool,
     survives: bool,
 }
 
@@ -153,6 +154,7 @@ impl Policy {
             paths: Vec::new(),
             open_files: OPEN_FILES,
             private_memory: PRIVATE_MEMORY,
+            connects: false,
             survives: false,
         }
     }
@@ -191,6 +193,14 @@ impl Policy {
         self
     }
 
+    /// Leaves connections by TCP to the filter (Landlock): for a program whose task it is to connect. The calls need
+    /// permissions of their own. Listening stays denied.
+    #[must_use]
+    pub const fn connects(mut self) -> Self {
+        self.connects = true;
+        self
+    }
+
     /// Also lets threads be started, never processes: for a library that starts one of its own late.
     #[must_use]
     pub fn threads(self, reason: &'static str) -> Self {
@@ -217,6 +227,10 @@ impl Policy {
     pub const fn survived(mut self) -> Self {
         self.survives = true;
         self
+    }
+
+    pub(crate) const fn is_connecting(&self) -> bool {
+        self.connects
     }
 
     pub(crate) const fn is_survived(&self) -> bool {

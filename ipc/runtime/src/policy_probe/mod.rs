@@ -28,7 +28,7 @@
 //! - a call whose conditions do not hold, and each known call in no permission, ends the process
 //!   with [`ExitCode::ForbiddenSyscall`] and a line that names it (`Claim::Forbidden`);
 //! - each refusal fails with its error (`Claim::Refusal`);
-//! - every way out in `escape` is closed (`Claim::Escape`);
+//! - every way out in `escape` is closed (`Claim::Escape`), except connections where these are the program's task;
 //! - memory beyond the limit ends the process that asks for it, and a small part of it does not
 //!   (`Claim::Memory`);
 //! - a panic still ends with [`ExitCode::Panicked`] (`Claim::Panic`);
@@ -138,13 +138,14 @@ fn claims(policy: &Policy) -> Vec<Claim> {
     let unmentioned = confine::known_syscalls()
         .filter(|syscall| !policy.mentions(*syscall))
         .map(|syscall| Claim::Forbidden { syscall, arguments: [u64::MAX; 6] });
+    let escapes = ESCAPES.iter().filter(|escape| !(escape.connects && policy.is_connecting()));
     rules
         .cloned()
         .map(Claim::Rule)
         .chain(refused)
         .chain(unmentioned)
         .chain(broken_conditions(policy))
-        .chain(ESCAPES.iter().map(Claim::Escape))
+        .chain(escapes.map(Claim::Escape))
         .chain([Claim::Memory, Claim::Panic])
         .collect()
 }

@@ -227,6 +227,7 @@ pub(super) fn axes(syscall: c_long, own: u32) -> Vec<Axis> {
         c::SYS_socket | c::SYS_socketpair => vec![
             Axis::values("family", 0, 0..64, names::FAMILIES),
             Axis::with_flags("kind", 1, (0..16, names::SOCKET_KINDS), names::SOCKET_FLAGS),
+            Axis::values("protocol", 2, 0..8, names::PROTOCOLS),
         ],
         c::SYS_ioctl => vec![Axis::request()],
         c::SYS_fcntl => vec![
