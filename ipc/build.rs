@@ -1,7 +1,7 @@
 //! Stamps the crate with a hash of its sources, so that two processes of different builds refuse
-//! each other at `Hello` instead of misreading each other later. Two narrower hashes cover the links
-//! between a host and its sessions, and between a host and `lumen-login`, which may be of different
-//! builds.
+//! each other at `Hello` instead of misreading each other later. Narrower hashes cover the links
+//! between a host and its sessions, and between a host and `lumen-login` or `lumen-oidc`, which may be
+//! of different builds.
 
 use std::{env, fs, io, path::Path};
 
@@ -34,6 +34,10 @@ const SESSION_SOURCES: [&str; 16] = [
 const LOGIN_SOURCES: [&str; 4] =
     ["codec.rs", "message/login.rs", "message/login/program.rs", "text.rs"];
 
+/// The sources of the messages to and from `lumen-oidc`.
+const OIDC_SOURCES: [&str; 5] =
+    ["codec.rs", "login.rs", "message/login.rs", "message/oidc.rs", "text.rs"];
+
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=src");
     let mut hash = FNV_OFFSET;
@@ -43,6 +47,7 @@ fn main() -> io::Result<()> {
     println!("cargo::rustc-env=LUMEN_SESSION_HASH={}", hash_of(&SESSION_SOURCES)?);
     println!("cargo::rustc-env=LUMEN_SESSION_SOURCES={}", SESSION_SOURCES.join(" "));
     println!("cargo::rustc-env=LUMEN_LOGIN_HASH={}", hash_of(&LOGIN_SOURCES)?);
+    println!("cargo::rustc-env=LUMEN_OIDC_HASH={}", hash_of(&OIDC_SOURCES)?);
     Ok(())
 }
 

@@ -13,6 +13,13 @@ use crate::{
     text::Secret,
 };
 
+/// Longest address of a page in bytes, to which an identity provider sends a browser back.
+pub const MAX_CALLBACK_BYTES: usize = 1024;
+/// Longest address of an identity provider in bytes, with what it has to know.
+pub const MAX_VISIT_BYTES: usize = 4096;
+/// Longest query in bytes with which it sends a browser back.
+pub const MAX_RETURN_BYTES: usize = 4096;
+
 /// Identifies a login. Drawn at random, so that no host uses it twice; it is not secret.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub struct LoginId(pub u64);

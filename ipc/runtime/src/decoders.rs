@@ -10,7 +10,7 @@ use lumen_ipc::{
     codec::{self, MAX_MESSAGE_BYTES, Message},
     link::MAX_DESCRIPTORS,
     message::{
-        desktop, frames, grants, handover, input, login, packets, pads, presence, session,
+        desktop, frames, grants, handover, input, login, oidc, packets, pads, presence, session,
         signalling, sound, transfer,
     },
     service,
@@ -34,6 +34,8 @@ pub const DECODERS: &[Decoder] = &[
     ("input_to_rtc", message::<input::ToRtc>),
     ("login_to_leader", message::<login::ToLeader>),
     ("login_to_supervisor", message::<login::ToSupervisor>),
+    ("oidc_to_oidc", message::<oidc::ToOidc>),
+    ("oidc_to_supervisor", message::<oidc::FromOidc>),
     ("packets_to_media", message::<packets::ToMedia>),
     ("packets_to_rtc", message::<packets::ToRtc>),
     ("pads_to_gamepad", message::<pads::ToGamepad>),

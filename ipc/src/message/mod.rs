@@ -9,6 +9,7 @@ pub mod grants;
 pub mod handover;
 pub mod input;
 pub mod login;
+pub mod oidc;
 pub mod packets;
 pub mod pads;
 pub mod presence;

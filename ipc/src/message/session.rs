@@ -351,16 +351,35 @@ mod tests {
             let code = text.split("#[cfg(test)]").next().unwrap_or_default();
             let imports = code.split("use crate::").nth(1).unwrap_or_default();
             let imports = imports.split(';').next().unwrap_or_default();
-            for word in imports.split([',', '{', '}', ' ', '\n']).filter(|word| word.contains("::"))
-            {
-                let from = word.trim_end_matches("::");
+            for import in paths(imports).iter().filter(|import| import.contains("::")) {
                 // A link's name is for the log; it is not part of a message.
-                let known = from.starts_with("link")
-                    || modules
-                        .iter()
-                        .any(|module| from.starts_with(module.as_str()) || module.ends_with(from));
-                assert!(known, "{path} imports {from}, which the hash does not cover");
+                let known = import.starts_with("link::")
+                    || modules.iter().any(|module| import.starts_with(&format!("{module}::")));
+                assert!(known, "{path} imports {import}, which the hash does not cover");
             }
         }
+    }
+
+    /// The paths of a tree of imports, such as `{a::{B, c::D}, e}`.
+    fn paths(tree: &str) -> Vec<String> {
+        let Some((head, rest)) = tree.split_once('{') else { return vec![tree.trim().to_owned()] };
+        let inner = rest.rsplit_once('}').map_or(rest, |(inner, _)| inner);
+        let mut depth = 0_usize;
+        let parts = inner.split(|letter| {
+            match letter {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                _ => {}
+            }
+            letter == ',' && depth == 0
+        });
+        let parts = parts.filter(|part| !part.trim().is_empty()).flat_map(paths);
+        parts.map(|part| format!("{}{part}", head.trim())).collect()
+    }
+
+    #[test]
+    fn paths_of_a_tree_of_imports_are_whole() {
+        assert_eq!(paths("{a::{B, c::{D, E}}, f::G,\n}"), ["a::B", "a::c::D", "a::c::E", "f::G"]);
+        assert_eq!(paths("text::Text"), ["text::Text"]);
     }
 }

@@ -54,7 +54,7 @@ use serde::Serialize;
 use tarpc::{ClientMessage, Request, Response, context};
 
 use admin::{admin_samples, sign_in};
-use logins::{login_back_samples, login_samples};
+use logins::{login_back_samples, login_samples, oidc_back_samples, oidc_samples};
 use pictures::frames_back_samples;
 pub(crate) use pictures::{frames_samples, layers};
 use transfers::{transfer_back_samples, transfer_samples};
@@ -76,6 +76,8 @@ pub(crate) fn samples() -> Vec<(&'static str, usize, Vec<u8>)> {
     add("input_to_rtc", encode_all(&input_back_samples()));
     add("login_to_leader", encode_all(&login_samples()));
     add("login_to_supervisor", encode_all(&login_back_samples()));
+    add("oidc_to_oidc", encode_all(&oidc_samples()));
+    add("oidc_to_supervisor", encode_all(&oidc_back_samples()));
     add("packets_to_media", encode_all(&packets_back_samples()));
     add("packets_to_rtc", encode_all(&packets_samples()));
     add("pads_to_gamepad", encode_all(&pads_samples()));

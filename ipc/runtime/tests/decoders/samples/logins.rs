@@ -1,9 +1,12 @@
-//! Samples of the messages of an attempt to sign in and of an account's login session.
+//! Samples of the messages of an attempt to sign in, also by an identity provider, and of an account's login session.
 
 use lumen_ipc::{
-    message::login::{
-        AccountName, AppEnd, AppNumber, Command, Denial, DisplayName, Given, List, LoginHash,
-        Prompt, Style, ToLeader, ToSupervisor, Trust,
+    message::{
+        login::{
+            AccountName, AppEnd, AppNumber, Command, Denial, DisplayName, Given, List, LoginHash,
+            Prompt, Style, ToLeader, ToSupervisor, Trust,
+        },
+        oidc::{FromOidc, OidcFailure, OidcHash, ToOidc},
     },
     text::{Secret, Text},
 };
@@ -60,4 +63,33 @@ pub(super) fn login_back_samples() -> Vec<ToSupervisor> {
         ended(AppEnd::NotStarted),
         ended(AppEnd::Signal(9)),
     ]
+}
+
+pub(super) fn oidc_samples() -> Vec<ToOidc> {
+    vec![
+        ToOidc::Begin {
+            // As above.
+            form: OidcHash(300),
+            callback: Text::truncated("https://desk.example.org/"),
+        },
+        ToOidc::Returned { query: Text::truncated("code=x&state=x") },
+    ]
+}
+
+pub(super) fn oidc_back_samples() -> Vec<FromOidc> {
+    let failures = [
+        OidcFailure::OtherBuild,
+        OidcFailure::Unreachable,
+        OidcFailure::Settings,
+        OidcFailure::Refused,
+        OidcFailure::NotOurs,
+        OidcFailure::Invalid,
+        OidcFailure::NoAccount,
+        OidcFailure::TooSlow,
+    ];
+    let others = [
+        FromOidc::Visit { url: Text::truncated("https://id.example.org/auth?state=x") },
+        FromOidc::Is { account: account() },
+    ];
+    failures.map(|reason| FromOidc::Failed { reason }).into_iter().chain(others).collect()
 }
