@@ -11,6 +11,8 @@ CARGO ?= cargo
 BUILT := $(or $(CARGO_TARGET_DIR),target)
 # The relay is a workspace of its own; turn-proc/Cargo.toml says why.
 RELAY := --manifest-path turn-proc/Cargo.toml --target-dir $(BUILT)
+# So is what signs in by identity providers; supervisor/oidc/Cargo.toml says why.
+OIDC := --manifest-path supervisor/oidc/Cargo.toml --target-dir $(BUILT)
 
 .PHONY: help
 help: ## list these targets
@@ -135,6 +137,7 @@ fmt: ## format the Rust code
 	@echo '==> fmt: cargo fmt'
 	@$(CARGO) fmt --all
 	@$(CARGO) fmt --manifest-path turn-proc/Cargo.toml
+	@$(CARGO) fmt --manifest-path supervisor/oidc/Cargo.toml
 	@$(CARGO) fmt --manifest-path ipc/runtime/models/Cargo.toml
 	@$(CARGO) fmt --manifest-path tests/fuzz/Cargo.toml
 

@@ -13,7 +13,7 @@ PATH=$PWD/tests/.artifacts/tools/bin:$PATH
 
 COPY=tests/advisories
 DATABASE=https://github.com/RustSec/advisory-db
-WORKSPACES=(. turn-proc ipc/runtime/models tests/fuzz)
+WORKSPACES=(. turn-proc supervisor/oidc ipc/runtime/models tests/fuzz)
 NODE=(web tests/browser)
 
 step() { printf '==> deny: %s\n' "$*"; }

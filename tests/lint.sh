@@ -7,16 +7,20 @@ step() { printf '==> lint: %s\n' "$*"; }
 
 # The relay is a workspace of its own; turn-proc/Cargo.toml says why.
 relay=(--manifest-path turn-proc/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-target}")
+# So is what signs in by identity providers; its Cargo.toml says why.
+oidc=(--manifest-path supervisor/oidc/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-target}")
 
 step 'cargo fmt --check'
 cargo fmt --all --check
 cargo fmt --manifest-path turn-proc/Cargo.toml --check
+cargo fmt --manifest-path supervisor/oidc/Cargo.toml --check
 cargo fmt --manifest-path ipc/runtime/models/Cargo.toml --check
 cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 
 step 'cargo clippy, warnings denied'
 cargo clippy --quiet --locked --workspace --all-targets -- --deny warnings
 cargo clippy --quiet --locked "${relay[@]}" --all-targets -- --deny warnings
+cargo clippy --quiet --locked "${oidc[@]}" --all-targets -- --deny warnings
 
 step 'cargo doc, warnings denied'
 RUSTDOCFLAGS='--deny warnings' \
@@ -24,6 +28,8 @@ RUSTDOCFLAGS='--deny warnings' \
 # `--lib`, because the program and the library have one name.
 RUSTDOCFLAGS='--deny warnings' \
     cargo doc --quiet --locked "${relay[@]}" --lib --no-deps --document-private-items
+RUSTDOCFLAGS='--deny warnings' \
+    cargo doc --quiet --locked "${oidc[@]}" --lib --no-deps --document-private-items
 
 step 'the web client: eslint and tsc'
 npm --prefix web ci --silent --no-audit --no-fund

@@ -48,6 +48,9 @@ cargo build --quiet --locked --workspace --all-targets
 # The relay is a workspace of its own; turn-proc/Cargo.toml says why.
 relay=(--manifest-path turn-proc/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-target}")
 cargo build --quiet --locked "${relay[@]}" --bins --examples --tests
+# So is what signs in by identity providers.
+oidc=(--manifest-path supervisor/oidc/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-target}")
+cargo build --quiet --locked "${oidc[@]}" --lib --tests
 # So are the models; their Cargo.toml says why.
 models=(--manifest-path ipc/runtime/models/Cargo.toml)
 models+=(--target-dir "${CARGO_TARGET_DIR:-target}/models")
@@ -55,6 +58,7 @@ models+=(--target-dir "${CARGO_TARGET_DIR:-target}/models")
 step 'unit, process and end-to-end tests'
 run cargo test --quiet --locked --workspace --no-fail-fast
 run cargo test --quiet --locked "${relay[@]}" --lib --bins --tests --no-fail-fast
+run cargo test --quiet --locked "${oidc[@]}" --lib --tests --no-fail-fast
 run cargo test --quiet --locked "${models[@]}" --no-fail-fast
 
 if [ -s "$measured" ]; then

@@ -1,0 +1,20 @@
+//! `lumen-oidc`: OpenID Connect for one browser that signs in. systemd starts one for each connection of `lumen serve`
+//! to `/run/lumen/oidc`; descriptor 0 is that connection.
+//!
+//! Decides whether an identity provider's statement is to be believed, and which account of this machine
+//! it names ([`naming`]). Whether that account may sign in is for `lumen-login` to decide, as always.
+//!
+//! ```text
+//! lumen serve ── oidc ── lumen-oidc ── HTTPS ── the provider
+//! ```
+//!
+//! What the provider sends is foreign, and so is what the browser brings back. The process that reads it is one for each
+//! attempt; it has no other browser's secrets, and is fenced in before it reads any of it. Its word opens nothing but the path by which a trusted proxy's would.
+//!
+//! | module | is |
+//! |---|---|
+//! | [`settings`] | the provider, and how it names accounts: what the administrator has written |
+//! | [`naming`] | from the claims of a valid statement to an account |
+
+pub mod naming;
+pub mod settings;
