@@ -1,7 +1,7 @@
 //! `lumen-oidc`: OpenID Connect for one browser that signs in. systemd starts one for each connection of `lumen serve`
 //! to `/run/lumen/oidc`; descriptor 0 is that connection.
 //!
-//! Decides whether an identity provider's statement is to be believed, and which account of this machine
+//! Decides whether an identity provider's statement is to be believed ([`errand`]), and which account of this machine
 //! it names ([`naming`]). Whether that account may sign in is for `lumen-login` to decide, as always.
 //!
 //! ```text
@@ -14,7 +14,13 @@
 //! | module | is |
 //! |---|---|
 //! | [`settings`] | the provider, and how it names accounts: what the administrator has written |
+//! | [`errand`] | the authorization code flow with PKCE, state and nonce, over any HTTP client |
 //! | [`naming`] | from the claims of a valid statement to an account |
+//! | [`returned`] | what a browser brings back |
+//! | [`answer`] | why a request to the provider has no answer, and who can mend that |
 
+pub mod answer;
+pub mod errand;
 pub mod naming;
+pub mod returned;
 pub mod settings;
