@@ -105,6 +105,7 @@ tables: ## write anew what each worker's filter lets through (tests/privsep/tabl
 	@echo '==> tables: running the policy tests'
 	@LUMEN_TEST_TABLES=write $(CARGO) test --quiet --locked --workspace --test '*policy' --test manual --test packaged
 	@LUMEN_TEST_TABLES=write $(CARGO) test --quiet --locked $(RELAY) --test policy
+	@LUMEN_TEST_TABLES=write $(CARGO) test --quiet --locked $(OIDC) --test policy
 	@git diff --stat -- tests/privsep/table supervisor/man supervisor/completions systemd/lumen.toml
 
 .PHONY: bench

@@ -50,7 +50,7 @@ relay=(--manifest-path turn-proc/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-ta
 cargo build --quiet --locked "${relay[@]}" --bins --examples --tests
 # So is what signs in by identity providers.
 oidc=(--manifest-path supervisor/oidc/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-target}")
-cargo build --quiet --locked "${oidc[@]}" --lib --tests
+cargo build --quiet --locked "${oidc[@]}" --bins --tests
 # So are the models; their Cargo.toml says why.
 models=(--manifest-path ipc/runtime/models/Cargo.toml)
 models+=(--target-dir "${CARGO_TARGET_DIR:-target}/models")
@@ -58,7 +58,7 @@ models+=(--target-dir "${CARGO_TARGET_DIR:-target}/models")
 step 'unit, process and end-to-end tests'
 run cargo test --quiet --locked --workspace --no-fail-fast
 run cargo test --quiet --locked "${relay[@]}" --lib --bins --tests --no-fail-fast
-run cargo test --quiet --locked "${oidc[@]}" --lib --tests --no-fail-fast
+run cargo test --quiet --locked "${oidc[@]}" --lib --bins --tests --no-fail-fast
 run cargo test --quiet --locked "${models[@]}" --no-fail-fast
 
 if [ -s "$measured" ]; then

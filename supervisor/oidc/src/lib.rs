@@ -9,7 +9,7 @@
 //! ```
 //!
 //! What the provider sends is foreign, and so is what the browser brings back. The process that reads it is one for each
-//! attempt; it has no other browser's secrets, and is fenced in before it reads any of it. Its word opens nothing but the path by which a trusted proxy's would.
+//! attempt; it has no other browser's secrets, and is fenced in before it reads any of it ([`policy`]). Its word opens nothing but the path by which a trusted proxy's would.
 //!
 //! | module | is |
 //! |---|---|
@@ -18,9 +18,15 @@
 //! | [`naming`] | from the claims of a valid statement to an account |
 //! | [`returned`] | what a browser brings back |
 //! | [`answer`] | why a request to the provider has no answer, and who can mend that |
+//! | [`policy`] | what the program may do once it listens to others |
+//! | `shell` | the link, the HTTP client, files |
 
 pub mod answer;
 pub mod errand;
 pub mod naming;
+pub mod policy;
 pub mod returned;
 pub mod settings;
+mod shell;
+
+pub use shell::run;
