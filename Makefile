@@ -146,4 +146,4 @@ fmt: ## format the Rust code
 clean: ## delete everything that was built
 	@echo '==> clean: cargo clean, node_modules'
 	@$(CARGO) clean
-	@rm -rf web/node_modules tests/browser/node_modules tests/.artifacts
+	@rm -rf web/node_modules tests/browser/node_modules supervisor/oidc/tests/provider/node_modules tests/.artifacts

@@ -14,7 +14,7 @@ PATH=$PWD/tests/.artifacts/tools/bin:$PATH
 COPY=tests/advisories
 DATABASE=https://github.com/RustSec/advisory-db
 WORKSPACES=(. turn-proc supervisor/oidc ipc/runtime/models tests/fuzz)
-NODE=(web tests/browser)
+NODE=(web tests/browser supervisor/oidc/tests/provider)
 
 step() { printf '==> deny: %s\n' "$*"; }
 

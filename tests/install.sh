@@ -320,6 +320,15 @@ PYTHON
         --require-hashes --only-binary :all: --requirement "$list"
 }
 
+# The identity provider of lumen-oidc's tests, with what its lock file pins. npm notes in that hidden file what it has
+# installed.
+ensure_identity_provider() {
+    local folder=supervisor/oidc/tests/provider
+    [ ! "$folder/node_modules/.package-lock.json" -nt "$folder/package-lock.json" ] || return 0
+    say "installing an identity provider into $folder"
+    npm --prefix "$folder" ci --silent --no-audit --no-fund
+}
+
 # ensure_tool NAME VERSION [OPTION...]: a program of cargo's, for this checkout alone. Not optimised: that would
 # take longer than all that it has to do.
 ensure_tool() {
@@ -396,6 +405,7 @@ main() {
     [ "$1" != test ] || ensure_test_user
     [ "$1" != test ] || ensure_tun
     [ "$1" != test ] || ensure_aiortc
+    [ "$1" != test ] || ensure_identity_provider
     case $1 in
         # Checks what others wrote.
         test) ensure_tool cargo-deny 0.20.2 ;;
