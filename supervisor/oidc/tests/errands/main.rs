@@ -6,6 +6,8 @@
 //! namespace, too.
 
 mod browser;
+mod lies;
 mod people;
 mod program;
 mod provider;
+mod refusals;
