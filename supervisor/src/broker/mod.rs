@@ -14,8 +14,10 @@
 
 mod attempts;
 pub mod audit;
+mod away;
 pub mod connection;
 pub mod desktops;
+mod errands;
 pub mod leases;
 pub mod limits;
 mod logins;
@@ -47,6 +49,8 @@ use nix::unistd::Uid;
 
 pub use attempts::AttemptId;
 use attempts::{Attempts, NotBegun};
+use errands::Errands;
+pub use errands::{Begun, ErrandId};
 pub(crate) use leases::random_challenge;
 pub use logins::Lifetimes;
 use logins::{Logins, Origin};
@@ -77,6 +81,7 @@ pub struct Access {
     logins: Logins,
     throttle: Throttle,
     attempts: Attempts,
+    errands: Errands,
 }
 
 impl Access {
@@ -92,6 +97,7 @@ impl Access {
             logins: Logins::new(lifetimes),
             throttle: Throttle::default(),
             attempts: Attempts::default(),
+            errands: Errands::default(),
         }
     }
 
