@@ -47,6 +47,8 @@ complete -c lumen -n '__fish_seen_subcommand_from run serve' -l login-groups -x 
 complete -c lumen -n '__fish_seen_subcommand_from run serve' -l proxy-socket -r -F -d 'A Unix socket for a proxy that has signed browsers in itself and names each one\'s account in the header of --proxy-header'
 complete -c lumen -n '__fish_seen_subcommand_from run serve' -l proxy-user -x -d 'The user as whom that proxy runs, such as www-data'
 complete -c lumen -n '__fish_seen_subcommand_from run serve' -l proxy-header -x -d 'The header in which that proxy names the account'
+complete -c lumen -n '__fish_seen_subcommand_from run serve' -l oidc-socket -r -F -d 'The socket at which lumen-oidc is started for each browser that signs in by an identity provider, with OpenID Connect'
+complete -c lumen -n '__fish_seen_subcommand_from run serve' -l oidc-name -x -d 'What pages call that provider'
 complete -c lumen -n '__fish_seen_subcommand_from run serve' -l login-idle -x -d 'How long a login lasts while no page uses it'
 complete -c lumen -n '__fish_seen_subcommand_from run serve' -l login-life -x -d 'How long a login lasts at most, even while a page uses it'
 complete -c lumen -n '__fish_seen_subcommand_from run serve' -l session-unwatched -x -a 'none' -d 'How long a desktop lasts that nobody watches'

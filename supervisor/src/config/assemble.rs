@@ -41,7 +41,7 @@ pub(super) fn host(
         tls: values.page_tls(&front_door)?,
         tls_by_address: values.is_tls_by_address(),
         front_door,
-        sign_in: values.sign_in()?,
+        sign_in: values.sign_in(auth)?,
         lifetimes: values.lifetimes()?,
         session_limits: values.session_limits()?,
         metrics_token: values.path(Key::MetricsTokenFile),

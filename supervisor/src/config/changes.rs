@@ -34,7 +34,7 @@ impl HostConfig {
     }
 
     /// The options that cannot change while the host runs, and their values as text.
-    fn fixed(&self) -> [(&'static str, String); 19] {
+    fn fixed(&self) -> [(&'static str, String); 20] {
         let Self {
             name,
             front_door,
@@ -64,6 +64,7 @@ impl HostConfig {
             ("login-socket", sign_in.socket.display().to_string()),
             ("session-socket", sign_in.session_socket.display().to_string()),
             ("login-groups", groups.collect::<Vec<_>>().join(",")),
+            ("oidc-socket, oidc-name", format!("{:?}", sign_in.provider)),
             (
                 "proxy-socket, proxy-user",
                 format!("{:?}", proxy.as_ref().map(|proxy| (&proxy.listen, &proxy.user))),

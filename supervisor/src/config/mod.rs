@@ -221,6 +221,17 @@ pub struct SignIn {
     pub session_socket: PathBuf,
     /// The groups whose members may; any person may if there are none.
     pub groups: List<AccountName, MOST_GROUPS>,
+    /// An identity provider that says whose a browser is, if there is one.
+    pub provider: Option<Provider>,
+}
+
+/// How browsers sign in by an identity provider.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Provider {
+    /// The socket at which `lumen-oidc` is started.
+    pub socket: PathBuf,
+    /// What pages call it.
+    pub name: Text<64>,
 }
 
 /// The configuration of a session.

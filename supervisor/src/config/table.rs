@@ -6,6 +6,7 @@
 
 mod commands;
 mod doctor;
+mod oidc;
 mod options;
 mod proxy;
 mod rows;
@@ -97,6 +98,8 @@ mod tests {
             LoginSocket,
             MetricsTokenFile,
             Name,
+            OidcName,
+            OidcSocket,
             Pad,
             PadGrace,
             ProxyHeader,

@@ -19,8 +19,8 @@ use lumen_ipc::{
 };
 
 use super::{
-    EncoderChoice, GpuChoice, GuestLimits, InstanceName, Limit, MOST_SESSIONS, Note, RelayConfig,
-    RelayTls, SignIn, UdpListen, UsageError,
+    EncoderChoice, GpuChoice, GuestLimits, InstanceName, Limit, MOST_SESSIONS, Note, Provider,
+    RelayConfig, RelayTls, SignIn, UdpListen, UsageError,
     file::{Setting, Settings},
     outside::Outside,
     table::{Command, Key, OptionRow},
@@ -377,7 +377,7 @@ impl Values {
     }
 
     /// How accounts sign in.
-    pub(super) fn sign_in(&self) -> Result<SignIn, UsageError> {
+    pub(super) fn sign_in(&self, auth: AuthMode) -> Result<SignIn, UsageError> {
         let names = self.text(Key::LoginGroups).0.split(',').filter(|name| !name.is_empty());
         let bad = |error: &dyn fmt::Display| self.bad(Key::LoginGroups, error.to_string());
         let groups = names.map(AccountName::new).collect::<Result<_, _>>();
@@ -386,7 +386,20 @@ impl Values {
             socket: PathBuf::from(self.text(Key::LoginSocket).0),
             session_socket: PathBuf::from(self.text(Key::SessionSocket).0),
             groups: groups.map_err(|error| bad(&error))?,
+            provider: self.provider(auth)?,
         })
+    }
+
+    /// The identity provider by which browsers sign in, if there is one.
+    fn provider(&self, auth: AuthMode) -> Result<Option<Provider>, UsageError> {
+        let Some(socket) = self.optional(Key::OidcSocket) else { return Ok(None) };
+        if auth != AuthMode::Password {
+            let wrong = "needs --auth password: accounts are checked by the same rules";
+            return Err(self.bad(Key::OidcSocket, wrong));
+        }
+        let name = Text::new(self.text(Key::OidcName).0);
+        let name = name.map_err(|error| self.bad(Key::OidcName, error.to_string()))?;
+        Ok(Some(Provider { socket: PathBuf::from(socket), name }))
     }
 
     /// How long logins last.

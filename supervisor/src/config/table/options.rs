@@ -1,7 +1,7 @@
 //! The table of options.
 
 use super::{
-    doctor, proxy,
+    doctor, oidc, proxy,
     rows::{Command, HOST, Key, OptionRow},
     sign_in,
 };
@@ -31,7 +31,7 @@ const TALKING: &[Command] = &[
 ];
 
 /// Every option, in the order `--help` lists them.
-pub const OPTIONS: [OptionRow; 58] = [
+pub const OPTIONS: [OptionRow; 60] = [
     OptionRow {
         key: Key::App,
         name: "app",
@@ -230,6 +230,8 @@ pub const OPTIONS: [OptionRow; 58] = [
     proxy::PROXY_SOCKET,
     proxy::PROXY_USER,
     proxy::PROXY_HEADER,
+    oidc::OIDC_SOCKET,
+    oidc::OIDC_NAME,
     sign_in::LOGIN_IDLE,
     sign_in::LOGIN_LIFE,
     sign_in::SESSION_UNWATCHED,

@@ -89,6 +89,10 @@ pub enum Key {
     MetricsTokenFile,
     /// The name of the running desktop.
     Name,
+    /// What pages call the identity provider.
+    OidcName,
+    /// The socket at which browsers sign in by it.
+    OidcSocket,
     /// Which device virtual gamepads imitate.
     Pad,
     /// How long a game keeps the gamepad of a viewer who has gone.
