@@ -11,7 +11,7 @@ const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 
 /// The sources of the messages of the `session` and `signalling` links.
-const SESSION_SOURCES: [&str; 16] = [
+const SESSION_SOURCES: [&str; 17] = [
     "codec.rs",
     "graphics.rs",
     "identity.rs",
@@ -20,6 +20,7 @@ const SESSION_SOURCES: [&str; 16] = [
     "login.rs",
     "message/login.rs",
     "message/login/program.rs",
+    "message/oidc.rs",
     "message/session.rs",
     "message/signalling.rs",
     "phase.rs",

@@ -9,8 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     identity::SessionId,
-    message::login::{AccountName, Prompts},
-    text::Secret,
+    message::{
+        login::{AccountName, Prompts},
+        oidc::OidcFailure,
+    },
+    text::{Secret, Text},
 };
 
 /// Longest address of a page in bytes, to which an identity provider sends a browser back.
@@ -58,6 +61,8 @@ pub enum Method {
     Open(SocketAddr),
     /// With the password of an account of this machine, and whatever else it asks for.
     Password(AccountName),
+    /// By an identity provider, from which it comes back to the page at this address.
+    Provider(Text<MAX_CALLBACK_BYTES>),
     /// By the word of a trusted proxy, which has found out that it is this account's.
     Proxy(AccountName),
     /// With the access token of a desktop.
@@ -68,6 +73,8 @@ pub enum Method {
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SignInMethod {
+    /// By an identity provider, with OpenID Connect.
+    Oidc,
     /// With a password, and whatever else PAM asked for.
     Password,
     /// By the word of a trusted proxy.
@@ -81,6 +88,7 @@ impl SignInMethod {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Oidc => "oidc",
             Self::Password => "password",
             Self::Proxy => "proxy",
             Self::Token => "token",
@@ -182,6 +190,13 @@ pub struct SignedIn {
 /// How far a sign-in has come.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum Progress {
+    /// The browser is to go to an identity provider, and comes back with what that says.
+    Away {
+        /// Names the attempt; only its browser knows it.
+        attempt: Secret,
+        /// Where the provider is, with what it has to know.
+        url: Text<MAX_VISIT_BYTES>,
+    },
     /// Something is asked of the browser.
     Asked {
         /// Names the attempt; only its browser knows it.
@@ -204,6 +219,9 @@ pub enum LoginRefusal {
     /// The account does not exist, an answer was wrong, or the account may not sign in.
     #[error("the account or the answers are wrong, or the account may not sign in")]
     Denied,
+    /// The identity provider has not said whose the browser is.
+    #[error("{0}")]
+    Provider(OidcFailure),
     /// The account may sign in, but none of its desktops is here, and none is started.
     #[error("the account has no desktop on this machine")]
     NoDesktop,

@@ -15,7 +15,8 @@ use crate::{
     lease::{Lease, LeaseRights},
     log::{LogPage, LogSource},
     login::{
-        Login, LoginId, LoginNews, LoginRefusal, Method, Progress, Revocation, SignIn, Visitor,
+        Login, LoginId, LoginNews, LoginRefusal, MAX_RETURN_BYTES, Method, Progress, Revocation,
+        SignIn, Visitor,
     },
     message::{
         login::{AccountName, Answers},
@@ -79,6 +80,11 @@ pub trait Broker {
     async fn begin(method: Method, from: IpAddr) -> Result<Progress, LoginRefusal>;
     /// Answers what an attempt has asked, one answer for each prompt that asks.
     async fn answer(attempt: Secret, answers: Answers) -> Result<Progress, LoginRefusal>;
+    /// A browser has come back from an identity provider, with this query.
+    async fn returned(
+        attempt: Secret,
+        query: Text<MAX_RETURN_BYTES>,
+    ) -> Result<Progress, LoginRefusal>;
     /// Gives an attempt up.
     async fn abandon(attempt: Secret);
     /// Recognises the key of an earlier login, which then counts as used. Where a proxy says whose the
@@ -327,6 +333,8 @@ pub struct GatewayConfig {
     pub metrics_token: Option<TokenDigest>,
     /// The header in which a proxy names the browser's account, if there is such a proxy.
     pub voucher: Option<VoucherHeader>,
+    /// What pages call the identity provider, if browsers may sign in by one.
+    pub provider: Option<Text<64>>,
 }
 
 /// Which connections to the gateway's port are handed to the relay.

@@ -242,6 +242,7 @@ fn gateway(config: &HostConfig, facts: &HostFacts) -> GatewayConfig {
         },
         tls: config.tls.kind(),
         metrics_token: facts.metrics_token,
+        provider: config.sign_in.provider.as_ref().map(|provider| provider.name.clone()),
         voucher: config.proxy.as_ref().map(|proxy| proxy.header.clone()),
     }
 }

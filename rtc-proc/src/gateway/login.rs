@@ -7,19 +7,23 @@
 //! {"attempt":"…","answers":["…"]}
 //! {"attempt":"…"}
 //! {"proxy":true}
+//! {"provider":true}
+//! {"attempt":"…","returned":"code=…&state=…"}
 //! ```
-//! The last but one gives an attempt up; the last signs in as the account that a trusted proxy names.
+//! An attempt alone is given up. `proxy` signs in as the account that a trusted proxy names, `provider` by an identity
+//! provider, to which the answer sends the browser; when it is back, the page shows the query that it came with.
 
 use lumen_ipc::{
+    login::MAX_RETURN_BYTES,
     message::login::{AccountName, Answers, Prompts, Style},
-    text::Secret,
+    text::{Secret, Text},
 };
 use serde::{Deserialize, Serialize};
 
 use super::refusal::Refusal;
 
-/// Largest body of a login in bytes: as many answers as can be asked for, of some length.
-pub const MAX_LOGIN_BYTES: usize = 4096;
+/// Largest body of a login in bytes: as many answers as can be asked for, of some length, or a long query.
+pub const MAX_LOGIN_BYTES: usize = MAX_RETURN_BYTES + 1024;
 
 /// What a body asks for.
 #[derive(Debug, Eq, PartialEq)]
@@ -30,8 +34,12 @@ pub enum Wish {
     Account(AccountName),
     /// To answer.
     Answer(Secret, Answers),
+    /// To sign in by the identity provider.
+    Provider,
     /// To sign in as the account that the proxy names.
     Proxy,
+    /// To go on with what the identity provider has sent the browser back with.
+    Returned(Secret, Text<MAX_RETURN_BYTES>),
     /// To sign in by a token.
     Token(Secret),
 }
@@ -42,8 +50,25 @@ struct Body {
     account: Option<String>,
     answers: Option<Vec<Secret>>,
     attempt: Option<Secret>,
+    provider: Option<bool>,
     proxy: Option<bool>,
+    returned: Option<String>,
     token: Option<Secret>,
+}
+
+/// Where the page has to send its browser.
+#[derive(Debug, Serialize)]
+pub struct Visit<'attempt> {
+    attempt: &'attempt str,
+    visit: &'attempt str,
+}
+
+impl<'attempt> Visit<'attempt> {
+    /// To this address; the page keeps the attempt until its browser is back.
+    #[must_use]
+    pub fn new(attempt: &'attempt Secret, url: &'attempt str) -> Self {
+        Self { attempt: attempt.reveal(), visit: url }
+    }
 }
 
 /// What the page is asked.
@@ -95,18 +120,24 @@ pub fn is_json(content_type: &str) -> bool {
 /// quote a secret. A name that no account can have is one that no account has.
 pub fn parse(body: &[u8]) -> Result<Wish, Refusal> {
     let body: Body = serde_json::from_slice(body).map_err(|_| Refusal::BadLogin)?;
-    let Body { account, answers, attempt, proxy, token } = body;
-    match (token, account, attempt, answers, proxy) {
-        (Some(token), None, None, None, None) => Ok(Wish::Token(token)),
-        (None, Some(name), None, None, None) => {
+    let Body { account, answers, attempt, provider, proxy, returned, token } = body;
+    let (by_another, back) = ((provider, proxy), (attempt, answers, returned));
+    match (token, account, by_another, back) {
+        (Some(token), None, (None, None), (None, None, None)) => Ok(Wish::Token(token)),
+        (None, Some(name), (None, None), (None, None, None)) => {
             AccountName::new(&name).map(Wish::Account).map_err(|_| Refusal::Denied)
         }
-        (None, None, Some(attempt), Some(answers), None) => {
+        (None, None, (None, None), (Some(attempt), Some(answers), None)) => {
             let answers = Answers::new(answers).map_err(|_| Refusal::BadLogin)?;
             Ok(Wish::Answer(attempt, answers))
         }
-        (None, None, Some(attempt), None, None) => Ok(Wish::Abandon(attempt)),
-        (None, None, None, None, Some(true)) => Ok(Wish::Proxy),
+        (None, None, (None, None), (Some(attempt), None, Some(query))) => {
+            let query = Text::new(query).map_err(|_| Refusal::BadLogin)?;
+            Ok(Wish::Returned(attempt, query))
+        }
+        (None, None, (None, None), (Some(attempt), None, None)) => Ok(Wish::Abandon(attempt)),
+        (None, None, (None, Some(true)), (None, None, None)) => Ok(Wish::Proxy),
+        (None, None, (Some(true), None), (None, None, None)) => Ok(Wish::Provider),
         _ => Err(Refusal::BadLogin),
     }
 }
@@ -122,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn parse_takes_each_of_the_five_bodies_and_nothing_else() {
+    fn parse_takes_each_of_the_seven_bodies_and_nothing_else() {
         assert_eq!(parse(br#"{"token":"abc"}"#), Ok(Wish::Token(secret("abc"))));
         let alice = AccountName::new("alice").expect("legal");
         assert_eq!(parse(br#"{"account":"alice"}"#), Ok(Wish::Account(alice)));
@@ -131,6 +162,12 @@ mod tests {
         assert_eq!(answered, Ok(Wish::Answer(secret("x"), answers)));
         assert_eq!(parse(br#"{"attempt":"x"}"#), Ok(Wish::Abandon(secret("x"))));
         assert_eq!(parse(br#"{"proxy":true}"#), Ok(Wish::Proxy));
+        assert_eq!(parse(br#"{"provider":true}"#), Ok(Wish::Provider));
+        let query = Text::new("code=a&state=b").expect("short");
+        let returned = parse(br#"{"attempt":"x","returned":"code=a&state=b"}"#);
+        assert_eq!(returned, Ok(Wish::Returned(secret("x"), query)));
+        let endless =
+            format!(r#"{{"attempt":"x","returned":"{}"}}"#, "x".repeat(MAX_RETURN_BYTES + 1));
         let long = format!(r#"{{"token":"{}"}}"#, "x".repeat(257));
         let many = format!(r#"{{"attempt":"x","answers":[{}]}}"#, ["\"a\""; 17].join(","));
         for body in [
@@ -145,6 +182,11 @@ mod tests {
             r#"{"proxy":true,"account":"alice"}"#,
             r#"{"answers":["a"]}"#,
             r#"{"attempt":"x","answers":"a"}"#,
+            r#"{"provider":false}"#,
+            r#"{"provider":true,"proxy":true}"#,
+            r#"{"returned":"a"}"#,
+            r#"{"attempt":"x","answers":["a"],"returned":"a"}"#,
+            &endless,
             &long,
             &many,
         ] {

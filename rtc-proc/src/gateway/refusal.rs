@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use lumen_ipc::vouching::VoucherFault;
+use lumen_ipc::{message::oidc::OidcFailure, vouching::VoucherFault};
 
 use super::{forwarded::Sender, login::MAX_LOGIN_BYTES, origin::Host};
 
@@ -54,6 +54,8 @@ pub enum Refusal {
     NoDesktop,
     /// Metrics are asked for too often.
     AskedTooOften,
+    /// The identity provider has not said whose the browser is.
+    NoIdentity(OidcFailure),
     /// The account's desktop could not be started.
     NotStarted,
     /// No resource has this path.
@@ -150,6 +152,7 @@ impl Refusal {
             Self::LoginNeeded => "login-needed",
             Self::NobodyNamed => "nobody-named",
             Self::NoDesktop => "no-desktop",
+            Self::NoIdentity(_) => "no-identity",
             Self::NotStarted => "not-started",
             Self::NotFound => "not-found",
             Self::NotForYou => "forbidden",
@@ -181,7 +184,9 @@ impl Refusal {
             Self::LoginTooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::LoginTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::LoginType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Denied | Self::LoginNeeded | Self::WrongToken => StatusCode::UNAUTHORIZED,
+            Self::Denied | Self::LoginNeeded | Self::NoIdentity(_) | Self::WrongToken => {
+                StatusCode::UNAUTHORIZED
+            }
             Self::NoDesktop | Self::TooManyOwnDesktops { .. } => StatusCode::CONFLICT,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::NoUpgrade => StatusCode::UPGRADE_REQUIRED,
@@ -250,6 +255,7 @@ impl std::fmt::Display for Refusal {
                  --proxy-header; see {GUIDE}."
             ),
             Self::NoDesktop => f.write_str("There is no desktop of this account here."),
+            Self::NoIdentity(failure) => write!(f, "You could not be signed in: {failure}."),
             Self::NotStarted => f.write_str(
                 "Your desktop could not be started. Try again in a moment; if it does not help, the \
                  administrator finds the reason in the machine's log.",

@@ -71,6 +71,7 @@ pub fn parse(body: &[u8]) -> Result<LoginId, Refusal> {
 #[must_use]
 pub fn told(method: SignInMethod, from: IpAddr) -> String {
     let by = match method {
+        SignInMethod::Oidc => "the identity provider",
         SignInMethod::Password => "a password",
         SignInMethod::Proxy => "the word of a proxy",
         SignInMethod::Token => "the access token",

@@ -4,6 +4,7 @@ mod app;
 mod crowd;
 mod links;
 mod login;
+mod provider;
 mod proxy;
 mod relay;
 mod rig;
@@ -20,7 +21,7 @@ use lumen_ipc::{
     service::AuthMode,
 };
 use lumen_ipc_runtime::channel::ReceiveError;
-use lumen_rtc::gateway::{quota::MAX_CONNECTIONS_PER_HOLDER, shell::Event};
+use lumen_rtc::gateway::{login::MAX_LOGIN_BYTES, quota::MAX_CONNECTIONS_PER_HOLDER, shell::Event};
 use rig::{
     ACCOUNT, ANSWER, ATTEMPT, Browser, COOKIE, KEY, RETRY_AFTER, Rig, TOKEN, TOKEN_TOO_OFTEN,
     ticket,
@@ -159,7 +160,7 @@ async fn login_anything_but_the_right_token_is_refused_with_its_own_status() {
     let rig = Rig::start(AuthMode::Token).await;
     assert_eq!(rig.log_in(r#"{"token":"wrong"}"#).await.status(), 401);
     assert_eq!(rig.log_in("not JSON").await.status(), 400);
-    assert_eq!(rig.log_in(&"x".repeat(5000)).await.status(), 413);
+    assert_eq!(rig.log_in(&"x".repeat(MAX_LOGIN_BYTES + 1)).await.status(), 413);
     let often = rig.log_in(&format!(r#"{{"token":"{TOKEN_TOO_OFTEN}"}}"#)).await;
     assert_eq!(often.status(), 429);
     assert_eq!(often.header("retry-after"), Some(RETRY_AFTER.to_string().as_str()));

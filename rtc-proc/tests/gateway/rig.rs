@@ -17,12 +17,13 @@ use lumen_ipc::{
     lease::{self, Lease},
     link::LinkName,
     login::{
-        Login, LoginId, LoginNews, LoginRefusal, Method, Progress, Rights, SignIn, SignInMethod,
-        SignedIn, Visitor,
+        Login, LoginId, LoginNews, LoginRefusal, MAX_RETURN_BYTES, Method, Progress, Rights,
+        SignIn, SignInMethod, SignedIn, Visitor,
     },
     message::{
         handover::{ToGateway as FromTurn, ToTurn},
         login::{AccountName, Answers, Prompt, Prompts, Style},
+        oidc::OidcFailure,
         session::TokenDigest,
         signalling::{Sdp, ToGateway, ToRtc},
     },
@@ -64,6 +65,10 @@ pub(crate) const TOKEN: &str = "right";
 pub(crate) const ACCOUNT: &str = "alice";
 /// Its attempt.
 pub(crate) const ATTEMPT: &str = "attempt";
+/// The identity provider's address.
+pub(crate) const PROVIDER: &str = "https://id.example.org/authorize";
+/// The attempt of a browser that is there.
+pub(crate) const ERRAND: &str = "errand";
 pub(crate) const COOKIE: &str = "c00kie";
 /// The half that takes its place when it is old.
 pub(crate) const RENEWED_COOKIE: &str = "fr35h1";
@@ -164,6 +169,7 @@ struct Page {
     certificate: Vec<u8>,
     metrics_token: Option<TokenDigest>,
     voucher: Option<VoucherHeader>,
+    provider: Option<Text<64>>,
 }
 
 /// The supervisor's side of the app.
@@ -228,6 +234,10 @@ impl Broker for Supervisor {
                 let key = Secret::new(format!("{COOKIE}{HALF}")).expect("short");
                 return Ok(done(SignedIn { login: login(LOGIN), key: Some(key) }));
             }
+            Method::Provider(callback) => {
+                let url = Text::truncated(format!("{PROVIDER}?back={callback}"));
+                return Ok(Progress::Away { attempt: Secret::new(ERRAND).expect("short"), url });
+            }
             Method::Password(_) | Method::Proxy(_) => return Err(LoginRefusal::Denied),
             Method::Token(token) => token,
         };
@@ -266,6 +276,22 @@ impl Broker for Supervisor {
                 Ok(Progress::Done { signed_in, said: Prompts::new(said).expect("one") })
             }
             (ATTEMPT, ["elsewhere"]) => Err(LoginRefusal::NoDesktop),
+            _ => Err(LoginRefusal::Denied),
+        }
+    }
+
+    async fn returned(
+        self,
+        _: Context,
+        attempt: Secret,
+        query: Text<MAX_RETURN_BYTES>,
+    ) -> Result<Progress, LoginRefusal> {
+        match (attempt.reveal(), query.as_str()) {
+            (ERRAND, "code=right&state=a") => {
+                let key = Secret::new(format!("{COOKIE}{HALF}")).expect("short");
+                Ok(done(SignedIn { login: login(LOGIN), key: Some(key) }))
+            }
+            (ERRAND, "code=nobody&state=a") => Err(LoginRefusal::Provider(OidcFailure::NoAccount)),
             _ => Err(LoginRefusal::Denied),
         }
     }
@@ -539,8 +565,17 @@ impl Rig {
         (Self::start_page(AuthMode::Password, supervisor(broker), page).await, logins)
     }
 
+    /// With an identity provider of this name, under this path.
+    pub(crate) async fn start_with_provider(name: &str, base: &str) -> Self {
+        let provider = Some(Text::new(name).expect("short"));
+        let base = base.parse().expect("a base path");
+        let page = Page { provider, base, ..Page::default() };
+        Self::start_page(AuthMode::Password, supervisor(Supervisor::new(false).0), page).await
+    }
+
     async fn start_page(auth: AuthMode, broker: UnixStream, page: Page) -> Self {
-        let Page { trusted, base, handover, link, tls, certificate, metrics_token, voucher } = page;
+        let Page { trusted, base, handover, link, tls, certificate, metrics_token, .. } = page;
+        let (voucher, provider) = (page.voucher, page.provider);
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
         listener.set_nonblocking(true).expect("a socket");
         let address = listener.local_addr().expect("bound");
@@ -553,6 +588,7 @@ impl Rig {
             tls,
             metrics_token,
             voucher,
+            provider,
         };
         let granted = (tls != Tls::Off).then(|| sealed::seal("test", &certificate).expect("memfd"));
         let certificate = Beginning::new(&config, granted.into_iter().collect()).expect("a pair");

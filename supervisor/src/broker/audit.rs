@@ -361,6 +361,7 @@ fn describe(deed: &Deed) -> Line {
 
 #[cfg(test)]
 mod tests {
+    use lumen_ipc::message::oidc::OidcFailure;
     use proptest::prelude::*;
 
     use super::*;
@@ -422,6 +423,17 @@ mod tests {
         recorder.line(now, &signed_in(HERE, "alice")).expect("few");
         let line = recorder.line(now, &refused(HERE, "alice")).expect("few");
         assert_eq!((field(&line, "LUMEN_ACCOUNT"), line.warns), (Some("alice"), true));
+    }
+
+    #[test]
+    fn line_of_a_sign_in_that_a_provider_did_not_confirm_says_why() {
+        let now = Instant::now();
+        let refusal = LoginRefusal::Provider(OidcFailure::Refused);
+        let deed = Deed::Refused { method: "oidc", account: None, from: HERE, refusal };
+        let line = Recorder::new(now).line(now, &deed).expect("the first");
+        let reason = "the identity provider has refused it";
+        assert_eq!(line.message, format!("192.0.2.7 was refused a sign-in by oidc: {reason}"));
+        assert_eq!((field(&line, "LUMEN_REASON"), line.warns), (Some(reason), true));
     }
 
     #[test]

@@ -171,7 +171,9 @@ impl Access {
                 None => Err(self.wrong(now, from)),
             },
             // An account has its own way in, which takes longer.
-            Method::Open(_) | Method::Password(_) | Method::Proxy(_) => Err(self.wrong(now, from)),
+            Method::Open(_) | Method::Password(_) | Method::Provider(_) | Method::Proxy(_) => {
+                Err(self.wrong(now, from))
+            }
         }
     }
 

@@ -211,6 +211,7 @@ fn number_of(method: SignInMethod) -> u8 {
         SignInMethod::Password => 1,
         SignInMethod::Token => 2,
         SignInMethod::Proxy => 3,
+        SignInMethod::Oidc => 4,
     }
 }
 
@@ -242,7 +243,7 @@ impl Reader<'_> {
 
     fn method(&mut self) -> Option<SignInMethod> {
         let [number] = self.take()?;
-        [SignInMethod::Password, SignInMethod::Token, SignInMethod::Proxy]
+        [SignInMethod::Password, SignInMethod::Token, SignInMethod::Proxy, SignInMethod::Oidc]
             .into_iter()
             .find(|method| number_of(*method) == number)
     }
@@ -323,9 +324,10 @@ mod tests {
             id: LoginId(number + 1),
             session: SessionId(session),
             rights: Rights { control: number.is_multiple_of(2) },
-            method: match number % 3 {
+            method: match number % 4 {
                 0 => SignInMethod::Password,
                 1 => SignInMethod::Token,
+                2 => SignInMethod::Oidc,
                 _ => SignInMethod::Proxy,
             },
             from: match number.is_multiple_of(5) {

@@ -7,11 +7,13 @@ use lumen_ipc::{
     lease::Lease,
     link::{Generation, LinkName},
     login::{
-        Login, LoginId, LoginNews, LoginRefusal, Method, Progress, Revocation, SignIn, Visitor,
+        Login, LoginId, LoginNews, LoginRefusal, MAX_RETURN_BYTES, MAX_VISIT_BYTES, Method,
+        Progress, Revocation, SignIn, Visitor,
     },
     message::{
         grants::ToSupervisor,
         login::{AccountName, Answers, Prompts, ToLeader, ToSupervisor as FromLeader},
+        oidc::OidcFailure,
         session::{Answer, Question, ToHost, ToSession},
     },
     process::{ProcessId, Worker},
@@ -29,7 +31,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::certificate::{PemError, PemPair};
 use crate::{
     admin::rights::Asker,
-    broker::{AttemptId, desktops::OpeningId},
+    broker::{AttemptId, ErrandId, desktops::OpeningId},
     lifecycle::{Helper, Instance, Verdict},
 };
 
@@ -53,6 +55,8 @@ pub(crate) enum Event {
     Admin(AdminRequest),
     /// News of an attempt to sign in, for the host.
     Attempt(AttemptId, AttemptNews),
+    /// News of a browser that signs in by an identity provider, for the host.
+    Errand(ErrandId, ErrandNews),
     /// A session may have reached a limit, for the host.
     LimitDue,
     /// A desktop could not be started, for the host.
@@ -114,6 +118,17 @@ pub(crate) enum AttemptNews {
     Asked(Prompts),
     /// It has failed.
     Denied,
+}
+
+/// News of a browser that signs in by an identity provider.
+#[derive(Debug)]
+pub(crate) enum ErrandNews {
+    /// It is to go there.
+    Visit(Text<MAX_VISIT_BYTES>),
+    /// The provider says whose it is.
+    Is(AccountName),
+    /// It has failed.
+    Failed(OidcFailure),
 }
 
 /// An account that was accepted.
@@ -242,6 +257,8 @@ pub(crate) enum BrokerRequest {
     Renew(Secret, oneshot::Sender<Option<Secret>>),
     /// Recognise a key; by way of a proxy that names an account, one of that account's.
     Resume(Secret, Option<AccountName>, oneshot::Sender<Result<Login, LoginRefusal>>),
+    /// A browser is back from an identity provider, with this query.
+    Returned(Secret, Text<MAX_RETURN_BYTES>, oneshot::Sender<Result<Progress, LoginRefusal>>),
     /// End another login to the session of a key's.
     Revoke(Secret, LoginId, oneshot::Sender<bool>),
     /// The logins to the session of a key's, and which of them that is.

@@ -7,9 +7,11 @@
 
 mod answering;
 mod attempts;
+mod away;
 mod certificate;
 mod configuration;
 mod desk;
+mod errands;
 mod leases;
 mod managed;
 mod memory;
@@ -43,12 +45,13 @@ use nix::unistd::{Gid, Uid};
 use tokio::{runtime::Handle, sync::mpsc};
 use tracing::{error, info, warn};
 
-pub(super) use self::{configuration::Managed, memory::Memory};
 use self::{
+    away::Away,
     desk::{Desk, Queued},
     sessions::{Pending, Record, Sessions, hang_up},
     unclaimed::Unclaimed,
 };
+pub(super) use self::{configuration::Managed, memory::Memory};
 use super::{
     audit::Audit,
     crew::Crew,
@@ -63,7 +66,7 @@ use super::{
 };
 use crate::{
     broker::{
-        Access,
+        Access, ErrandId,
         desktops::{Desktops, OpeningId},
         leases::LeaseMint,
         limits::{Limits, Stays},
@@ -78,6 +81,8 @@ pub(super) struct Host {
     stage: HostStage,
     access: Access,
     desk: Desk,
+    /// Browsers that are away at an identity provider.
+    away: BTreeMap<ErrandId, Away>,
     /// The desktops that are being started,
     desktops: Desktops,
     /// and those of them that wait for the end of another.
@@ -134,6 +139,7 @@ impl Host {
             stage,
             access,
             desk: Desk::default(),
+            away: BTreeMap::new(),
             desktops: Desktops::default(),
             queued: BTreeMap::new(),
             leases: LeaseMint::default(),
@@ -204,6 +210,7 @@ impl Host {
         match event {
             Event::Admin(request) => self.answer_admin(request),
             Event::Attempt(attempt, news) => self.take_in_attempt(attempt, news),
+            Event::Errand(errand, news) => self.take_in_errand(errand, news),
             Event::Broker(request) => {
                 self.answer_gateway(request);
                 self.tell_ended_logins();

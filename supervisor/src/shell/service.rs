@@ -5,7 +5,10 @@ use std::{net::IpAddr, os::fd::OwnedFd, sync::Arc, time::Instant};
 
 use lumen_ipc::{
     lease::Lease,
-    login::{Login, LoginId, LoginNews, LoginRefusal, Method, Progress, SignIn, Visitor},
+    login::{
+        Login, LoginId, LoginNews, LoginRefusal, MAX_RETURN_BYTES, Method, Progress, SignIn,
+        Visitor,
+    },
     message::login::{AccountName, Answers},
     process::ProcessId,
     service::{AppNews, Broker, HostStatus, Metric, Refusal, RelayPair},
@@ -85,6 +88,17 @@ impl Broker for BrokerServer {
         answers: Answers,
     ) -> Result<Progress, LoginRefusal> {
         self.ask(|reply| BrokerRequest::Answer(attempt, answers, reply))
+            .await
+            .unwrap_or(Err(LoginRefusal::Denied))
+    }
+
+    async fn returned(
+        self,
+        _: Context,
+        attempt: Secret,
+        query: Text<MAX_RETURN_BYTES>,
+    ) -> Result<Progress, LoginRefusal> {
+        self.ask(|reply| BrokerRequest::Returned(attempt, query, reply))
             .await
             .unwrap_or(Err(LoginRefusal::Denied))
     }

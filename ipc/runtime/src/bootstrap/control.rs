@@ -46,7 +46,7 @@ pub(super) struct Control {
 /// An order for the main thread before it serves.
 #[derive(Debug)]
 enum Order {
-    Start(StartOrder),
+    Start(Box<StartOrder>),
     /// End: the supervisor is of another build, or took this worker for another.
     End(String),
 }
@@ -121,7 +121,7 @@ impl Control {
     /// Serves until `start` is requested.
     pub(super) fn until_start(mut self) -> Result<(Self, StartOrder), Ended> {
         match self.runtime.block_on(self.orders.recv()) {
-            Some(Order::Start(order)) => Ok((self, order)),
+            Some(Order::Start(order)) => Ok((self, *order)),
             Some(Order::End(reason)) => {
                 self.flush();
                 Err(Ended { code: ExitCode::WrongBuild, reason })
@@ -217,7 +217,7 @@ impl Shared {
         let config = state.config.take().ok_or_else(|| Refusal::because("already starting"))?;
         let (answer, started) = oneshot::channel();
         self.orders
-            .try_send(Order::Start(StartOrder { config, grants, answer }))
+            .try_send(Order::Start(Box::new(StartOrder { config, grants, answer })))
             .map_err(|_| Refusal::because("this worker is ending"))?;
         Ok(started)
     }

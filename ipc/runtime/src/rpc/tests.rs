@@ -15,7 +15,7 @@ use lumen_ipc::{
     login::{self, Login, LoginId, LoginRefusal, Method, Progress},
     message::login::{AccountName, Answers},
     service::{AppNews, Broker, BrokerClient, BrokerRequest, BrokerResponse, Refusal, RelayPair},
-    text::Secret,
+    text::{Secret, Text},
     units::{PeerId, SessionId},
     vouching::VoucherFault,
 };
@@ -52,6 +52,15 @@ impl Broker for RefusingBroker {
         _: context::Context,
         _: Secret,
         _: Answers,
+    ) -> Result<Progress, LoginRefusal> {
+        Err(LoginRefusal::Denied)
+    }
+
+    async fn returned(
+        self,
+        _: context::Context,
+        _: Secret,
+        _: Text<{ login::MAX_RETURN_BYTES }>,
     ) -> Result<Progress, LoginRefusal> {
         Err(LoginRefusal::Denied)
     }
@@ -106,13 +115,7 @@ impl Broker for RefusingBroker {
         Err(Refusal::because("there is no app"))
     }
 
-    async fn certificate_judged(
-        self,
-        _: context::Context,
-        _: u32,
-        _: Option<lumen_ipc::text::Text<256>>,
-    ) {
-    }
+    async fn certificate_judged(self, _: context::Context, _: u32, _: Option<Text<256>>) {}
 
     async fn overview(self, _: context::Context) -> lumen_ipc::service::HostStatus {
         std::future::pending().await

@@ -27,6 +27,7 @@ use lumen_ipc::{
         grants, handover,
         input::{self, Action, Locks, OutputPoint, PointerDelta, PressState},
         login::{AccountName, DisplayName, List, Prompt, Prompts, Style},
+        oidc::OidcFailure,
         packets::{self, FrameStamps, VideoPacket},
         pads::{self, PadAction, PadReport},
         presence,
@@ -478,6 +479,19 @@ fn attempt_samples() -> Vec<Vec<u8>> {
         reply(BrokerResponse::Answer(Err(LoginRefusal::NoDesktop))),
         reply(BrokerResponse::Answer(Err(LoginRefusal::NotStarted))),
         reply(BrokerResponse::Answer(Err(LoginRefusal::TooManyOwn { most: 300 }))),
+        request(BrokerRequest::Begin {
+            method: Method::Provider(Text::truncated("https://desk.example.org/")),
+            from: Ipv4Addr::LOCALHOST.into(),
+        }),
+        reply(BrokerResponse::Begin(Ok(Progress::Away {
+            attempt: secret("attempt"),
+            url: Text::truncated("https://id.example.org/auth?state=x"),
+        }))),
+        request(BrokerRequest::Returned {
+            attempt: secret("attempt"),
+            query: Text::truncated("code=x&state=x"),
+        }),
+        reply(BrokerResponse::Returned(Err(LoginRefusal::Provider(OidcFailure::NoAccount)))),
     ]
 }
 
@@ -497,6 +511,12 @@ fn signed_in_samples() -> Vec<Vec<u8>> {
             session: SessionId(3),
             login: LoginId(u64::MAX),
             method: SignInMethod::Password,
+            from: Ipv4Addr::LOCALHOST.into(),
+        }),
+        news(LoginEvent::Given {
+            session: SessionId(3),
+            login: LoginId(u64::MAX),
+            method: SignInMethod::Oidc,
             from: Ipv4Addr::LOCALHOST.into(),
         }),
         news(LoginEvent::EndsSoon { session: SessionId(3), seconds: Some(60) }),

@@ -222,5 +222,6 @@ pub(crate) fn bad_config() -> WorkerConfig {
         tls: Tls::Off,
         metrics_token: None,
         voucher: None,
+        provider: None,
     })
 }

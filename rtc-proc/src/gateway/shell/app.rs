@@ -40,6 +40,8 @@ pub(super) struct App {
     pub(super) metrics_token: Option<TokenDigest>,
     /// The header in which a proxy names the browser's account, if there is such a proxy.
     pub(super) voucher: Option<Arc<VoucherHeader>>,
+    /// What pages call the identity provider, if browsers may sign in by one.
+    pub(super) provider: Option<Arc<Text<64>>>,
     pub(super) watching: Watching,
     pub(super) attendance: Attendance,
 }
@@ -65,6 +67,7 @@ impl App {
             figures,
             metrics_token: config.metrics_token,
             voucher: config.voucher.map(Arc::new),
+            provider: config.provider.map(Arc::new),
             watching: Watching::new(),
             attendance: Attendance::default(),
         }

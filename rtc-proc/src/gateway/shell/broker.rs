@@ -12,14 +12,17 @@ use std::{
 
 use lumen_ipc::{
     lease::Lease,
-    login::{Login, LoginId, LoginNews, LoginRefusal, Method, Progress, SignIn, SignedIn, Visitor},
+    login::{
+        Login, LoginId, LoginNews, LoginRefusal, MAX_RETURN_BYTES, Method, Progress, SignIn,
+        SignedIn, Visitor,
+    },
     message::{
         grants::LossReason,
         login::{AccountName, Answers},
     },
     process::ProcessId,
     service::{AppNews, BrokerClient, HostStatus, Metric, Refusal, RelayPair},
-    text::Secret,
+    text::{Secret, Text},
     units::{PeerId, SessionId},
     vouching::VoucherFault,
 };
@@ -116,8 +119,8 @@ impl Broker {
     pub(super) async fn enter(&self, method: Method, from: IpAddr) -> Result<SignedIn, LoginError> {
         match self.begin(method, from).await? {
             Progress::Done { signed_in, .. } => Ok(signed_in),
-            // Only passwords lead to questions.
-            Progress::Asked { .. } => Err(LoginError::Unavailable),
+            // Only accounts are asked something, or go elsewhere.
+            Progress::Asked { .. } | Progress::Away { .. } => Err(LoginError::Unavailable),
         }
     }
 
@@ -130,6 +133,19 @@ impl Broker {
         let turn = self.sign_ins.acquire().await.map_err(|_| LoginError::Unavailable)?;
         let client = self.client()?;
         let reply = client.answer(deadline_in(SIGN_IN_PATIENCE), attempt, answers).await;
+        drop(turn);
+        Ok(reply.map_err(|error| unavailable(&error))??)
+    }
+
+    /// A browser is back from the identity provider.
+    pub(super) async fn returned(
+        &self,
+        attempt: Secret,
+        query: Text<MAX_RETURN_BYTES>,
+    ) -> Result<Progress, LoginError> {
+        let turn = self.sign_ins.acquire().await.map_err(|_| LoginError::Unavailable)?;
+        let client = self.client()?;
+        let reply = client.returned(deadline_in(SIGN_IN_PATIENCE), attempt, query).await;
         drop(turn);
         Ok(reply.map_err(|error| unavailable(&error))??)
     }

@@ -17,10 +17,10 @@ use axum::{
     routing::{get, post},
 };
 use lumen_ipc::{
-    login::{Login, LoginRefusal, Method as SignIn, Progress, SignedIn},
+    login::{Login, LoginRefusal, MAX_CALLBACK_BYTES, Method as SignIn, Progress, SignedIn},
     message::login::Prompts,
     service::AuthMode,
-    text::Secret,
+    text::{Secret, Text},
     units::SessionId,
 };
 use lumen_ipc_runtime::log::RateLimit;
@@ -46,6 +46,8 @@ use super::{
 
 /// How to sign in, if not by a token.
 const SIGN_IN: HeaderName = HeaderName::from_static("lumen-sign-in");
+/// What to call the identity provider by which one may sign in, as in a URL: a header has no other letters.
+const PROVIDER: HeaderName = HeaderName::from_static("lumen-provider");
 /// How long the body of a login may take.
 const BODY_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -97,6 +99,7 @@ impl From<LoginError> for Refusal {
             }
             LoginError::Refused(LoginRefusal::Denied) => Self::Denied,
             LoginError::Refused(LoginRefusal::NoDesktop) => Self::NoDesktop,
+            LoginError::Refused(LoginRefusal::Provider(failure)) => Self::NoIdentity(failure),
             LoginError::Refused(LoginRefusal::NotStarted) => Self::NotStarted,
             LoginError::Refused(LoginRefusal::TooManyOwn { most }) => {
                 Self::TooManyOwnDesktops { most }
@@ -166,6 +169,11 @@ async fn log_in(
         Wish::Token(token) => app.broker.begin(SignIn::Token(token), from).await,
         Wish::Account(account) => app.broker.begin(SignIn::Password(account), from).await,
         Wish::Answer(attempt, answers) => app.broker.answer(attempt, answers).await,
+        Wish::Provider => {
+            let callback = callback(&headers, visit.cookie_path(&app))?;
+            app.broker.begin(SignIn::Provider(callback), from).await
+        }
+        Wish::Returned(attempt, query) => app.broker.returned(attempt, query).await,
         Wish::Proxy => {
             let account = visit.account.clone();
             let account = account.ok_or_else(|| refuse(&app, Some(asker), Refusal::NobodyNamed))?;
@@ -180,6 +188,10 @@ async fn log_in(
         Ok(Progress::Asked { attempt, prompts }) => {
             let question = axum::Json(login::Question::new(&attempt, &prompts));
             Ok((StatusCode::ACCEPTED, question).into_response())
+        }
+        Ok(Progress::Away { attempt, url }) => {
+            let visit = axum::Json(login::Visit::new(&attempt, url.as_str()));
+            Ok((StatusCode::ACCEPTED, visit).into_response())
         }
         Ok(Progress::Done { signed_in: SignedIn { key, login }, said }) => {
             app.figures.logins.increment();
@@ -203,6 +215,12 @@ async fn log_in(
             Err(error.into())
         }
     }
+}
+
+/// The address of the page that asks, to which an identity provider sends its browser back. Its origin has been judged.
+fn callback(headers: &HeaderMap, base: &str) -> Result<Text<MAX_CALLBACK_BYTES>, Refusal> {
+    let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
+    Text::new(format!("{}{base}", origin.unwrap_or_default())).map_err(|_| Refusal::BadLogin)
 }
 
 /// The part of a login that the page keeps.
@@ -347,7 +365,9 @@ async fn session(
         Err(Refusal::LoginNeeded) if app.auth == AuthMode::Password => {
             let way = if visit.account.is_some() { "proxy" } else { "password" };
             let way = [(SIGN_IN, HeaderValue::from_static(way))];
-            return Ok((way, Refusal::LoginNeeded).into_response());
+            let provider =
+                app.provider.as_deref().map(|name| [(PROVIDER, in_header(name.as_str()))]);
+            return Ok((way, provider, Refusal::LoginNeeded).into_response());
         }
         Err(refusal) => return Err(refusal),
     };
@@ -372,6 +392,20 @@ async fn renew(
         halves.inspect_err(|error| tracing::error!(%error, "cannot renew a cookie")).ok()?;
     let cookie = app.cookie.keep(session, &halves.cookie, visit.cookie_path(app), secure);
     Some([(header::SET_COOKIE, cookie.ok()?)])
+}
+
+/// A text as it is written in a URL (RFC 3986, section 2.1).
+fn in_header(text: &str) -> HeaderValue {
+    let escaped: String = text.bytes().fold(String::new(), |mut escaped, byte| {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => {
+                escaped.push(byte.into());
+            }
+            _ => escaped.push_str(&format!("%{byte:02X}")),
+        }
+        escaped
+    });
+    HeaderValue::try_from(escaped).expect("letters, digits and signs")
 }
 
 async fn signal(

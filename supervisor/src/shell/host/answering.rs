@@ -30,6 +30,9 @@ impl Host {
             BrokerRequest::Begin(Method::Proxy(account), from, reply) => {
                 self.begin_attempt(account, SignInMethod::Proxy, from, reply);
             }
+            BrokerRequest::Begin(Method::Provider(callback), from, reply) => {
+                self.send_away(callback, from, reply);
+            }
             BrokerRequest::Begin(method, from, reply) => self.sign_in(&method, from, reply),
             BrokerRequest::CertificateJudged(serial, refused, reply) => {
                 self.stage.certificate_judged(serial, refused.as_ref().map(Text::as_str));
@@ -52,6 +55,7 @@ impl Host {
                 let _ = reply.send(self.access.resume_as(now, &key, named.as_ref()));
                 self.remember_use();
             }
+            BrokerRequest::Returned(key, query, reply) => self.take_back(&key, query, reply),
             BrokerRequest::Revoke(key, login, reply) => self.revoke_for_page(&key, login, reply),
             BrokerRequest::SignIns(key, reply) => drop(reply.send(self.sign_ins_for_page(&key))),
             BrokerRequest::SignOut(key, reply) => {

@@ -71,7 +71,7 @@ impl Host {
             account: account.clone(),
             rhost: Text::truncated(from.to_canonical().to_string()),
             trust: match method {
-                SignInMethod::Proxy => Trust::Vouched,
+                SignInMethod::Oidc | SignInMethod::Proxy => Trust::Vouched,
                 SignInMethod::Password | SignInMethod::Token => Trust::Authenticate,
             },
             groups: self.stage.sign_in.groups.clone(),
@@ -98,6 +98,8 @@ impl Host {
     pub(super) fn abandon_attempt(&mut self, key: &Secret) {
         if let Some(id) = self.access.abandon(key) {
             self.desk.running.remove(&id);
+        } else if let Some(id) = self.access.back(key) {
+            self.away.remove(&id);
         }
     }
 
@@ -159,6 +161,7 @@ fn name_of(method: &Method) -> MethodName {
     match method {
         Method::Open(_) => "none",
         Method::Password(_) => SignInMethod::Password.name(),
+        Method::Provider(_) => SignInMethod::Oidc.name(),
         Method::Proxy(_) => SignInMethod::Proxy.name(),
         Method::Token(_) => SignInMethod::Token.name(),
     }
