@@ -6,10 +6,10 @@ import { explain } from '../src/core/refusal.js';
 test('explain, a word of the gateway, passes its sentence on', () => {
   const text = 'This token is wrong or has expired.';
   assert.deepEqual(explain({ status: 401, word: 'wrong-token', text }), { type: 'wrong', reason: text });
-  const types = ['login-needed', 'too-many-attempts', 'unavailable', 'foreign-origin', 'not-loopback'].map(
+  const types = ['login-needed', 'no-identity', 'too-many-attempts', 'unavailable', 'foreign-origin', 'not-loopback'].map(
     (word) => explain({ status: 400, word, text }).type,
   );
-  assert.deepEqual(types, ['loginNeeded', 'later', 'later', 'never', 'never']);
+  assert.deepEqual(types, ['loginNeeded', 'later', 'later', 'later', 'never', 'never']);
 });
 
 test('explain, a word of a newer gateway, is not taken for a wrong token', () => {

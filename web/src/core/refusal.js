@@ -26,6 +26,7 @@ export function explain({ status, word, text }) {
       return { type: 'loginNeeded', reason: text };
     case 'login-too-slow':
     case 'no-desktop':
+    case 'no-identity':
     case 'not-started':
     case 'too-many-attempts':
     case 'too-many-connections':

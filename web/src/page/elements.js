@@ -31,6 +31,8 @@ export function findElements() {
     signInQuestions: required('#sign-in-questions', HTMLElement),
     signInError: required('#sign-in-error', HTMLElement),
     signInButton: required('#sign-in button[type="submit"]', HTMLButtonElement),
+    signInProviderButton: required('#sign-in-provider', HTMLButtonElement),
+    signInHint: required('#sign-in-hint', HTMLElement),
     signInTokenButton: required('#sign-in-token', HTMLButtonElement),
     report: required('#report', HTMLElement),
     reportButton: required('#report-button', HTMLButtonElement),

@@ -1,8 +1,9 @@
 // The forms by which somebody logs in: the one that asks for the access token, and where accounts of the machine
-// sign in that for their passwords.
+// sign in that for their passwords. Also where a browser arrives that was away at an identity provider.
 
-import { SignIn } from './sign-in.js';
-import { fetchSession, logIn, waysIn } from './server.js';
+import { parseName, reasonFor } from '../core/provider.js';
+import { SignIn, errand } from './sign-in.js';
+import { fetchSession, logIn, requestLogin, waysIn } from './server.js';
 
 /** @import { Refusal } from '../core/refusal.js' */
 /** @import { Elements } from './elements.js' */
@@ -11,6 +12,8 @@ export class Login {
   #elements;
   #loggedIn;
   #signIn;
+  /** Why somebody who came back from an identity provider is asked again. */
+  #unsaid = '';
 
   /**
    * @param {Elements} elements
@@ -29,10 +32,33 @@ export class Login {
     void this.#ask(error);
   }
 
-  /** @param {string} error */
-  async #ask(error) {
+  /**
+   * Goes on with the attempt of a browser that is back from an identity provider.
+   * @param {string} query with which it came
+   */
+  async cameBack(query) {
+    const attempt = errand.take();
+    if (attempt === null) {
+      // Whoever is signed in already sees the desktop.
+      this.#unsaid = 'This window has not begun that attempt to sign in, or it is over. Begin again.';
+      this.#loggedIn();
+      return;
+    }
+    const outcome = await requestLogin({ attempt, returned: query });
+    if (outcome.type === 'ok') this.#signIn.accepted(outcome.said);
+    else if (outcome.type === 'asked') this.#signIn.asked(outcome.question);
+    else void this.#ask(outcome.reason, (name) => reasonFor(query, outcome, name));
+  }
+
+  /**
+   * @param {string} error
+   * @param {(provider: string) => string} reason the same, when it is known what the provider is called
+   */
+  async #ask(error, reason = () => error) {
     // A page that was let in from the start has not heard yet how others are.
     if (!waysIn.isKnown) await fetchSession();
+    error = reason(parseName(waysIn.provider)) || this.#unsaid;
+    this.#unsaid = '';
     if (waysIn.proxy && this.#elements.login.hidden) this.#signIn.askProxy(error);
     else if (waysIn.password && this.#elements.login.hidden) this.#signIn.ask(error);
     else this.#askForToken(error);

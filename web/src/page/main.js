@@ -76,6 +76,19 @@ function useFragment() {
   return true;
 }
 
+/**
+ * Goes on with what an identity provider has sent this browser back with, and removes it from the address.
+ * @returns {boolean} whether there was something
+ */
+function useReturn() {
+  const query = location.search.slice(1);
+  const told = new URLSearchParams(query);
+  if (!told.has('state') || !(told.has('code') || told.has('error'))) return false;
+  history.replaceState(null, '', location.pathname + location.hash);
+  void loginForm().then((form) => form?.cameBack(query));
+  return true;
+}
+
 /** @param {string} token */
 async function enter(token) {
   const outcome = await logIn(token);
@@ -97,7 +110,7 @@ function loggedIn() {
 function start() {
   const obstacle = findObstacle();
   if (obstacle !== null) viewer.handle({ type: 'impossible', reason: obstacle });
-  else if (useFragment()) viewer.prepare();
+  else if (useFragment() || useReturn()) viewer.prepare();
   else viewer.handle({ type: 'start' });
 }
 

@@ -40,8 +40,11 @@ function keyHeader() {
   return key === '' ? {} : { 'Lumen-Key': key };
 }
 
-/** How this server lets browsers in, besides by a token; known once it has refused one without a login. */
-export const waysIn = { isKnown: false, password: false, proxy: false };
+/**
+ * How this server lets browsers in, besides by a token; known once it has refused one without a login. `provider` is
+ * the name of an identity provider as in a URL, empty for none.
+ */
+export const waysIn = { isKnown: false, password: false, proxy: false, provider: '' };
 
 /**
  * @param {string} token
@@ -54,7 +57,8 @@ export async function logIn(token) {
 }
 
 /**
- * @param {{ token: string } | { account: string } | { proxy: true } | { attempt: string, answers?: string[] }} body
+ * @param {{ token: string } | { account: string } | { proxy: true } | { provider: true }
+ *   | { attempt: string, answers?: string[], returned?: string }} body
  * @returns {Promise<LoginOutcome | { type: 'asked', question: unknown }>}
  */
 export async function requestLogin(body) {
@@ -163,6 +167,7 @@ async function refusalOf(response) {
     waysIn.isKnown = true;
     waysIn.password = way === 'password';
     waysIn.proxy = way === 'proxy';
+    waysIn.provider = headers.get('Lumen-Provider') ?? '';
   }
   try {
     const { REFUSAL_HEADER, explain } = await import('../core/refusal.js');

@@ -1,15 +1,20 @@
 // The form in which an account of the machine signs in: name and password at once, as password managers expect
 // it, and then whatever else is asked. Where a proxy says whose the browser is, nothing is asked at first, and the
-// form is shown only if that does not do, or after somebody has signed out.
+// form is shown only if that does not do, or after somebody has signed out. Where there is an identity provider, a
+// button leads there.
 
 import { asks, fieldOf, isForPassword, parseQuestion, parseSaid } from '../core/sign-in.js';
-import { requestLogin } from './server.js';
+import { Errand, parseName, parseVisit } from '../core/provider.js';
+import { requestLogin, waysIn } from './server.js';
 
 /** @import { Prompt, Question } from '../core/sign-in.js' */
 /** @import { Elements } from './elements.js' */
 
 /** How long the page does not sign in by itself again, in milliseconds. */
 const PAUSE = 10_000;
+
+/** The attempt of this window whose browser is away at an identity provider. */
+export const errand = new Errand(new URL('.', document.baseURI).pathname, () => sessionStorage);
 
 export class SignIn {
   #elements;
@@ -33,6 +38,8 @@ export class SignIn {
     this.#elements = elements;
     this.#loggedIn = loggedIn;
     elements.signIn.addEventListener('submit', (event) => this.#submitted(event), { signal });
+    const byProvider = () => void this.#leave();
+    elements.signInProviderButton.addEventListener('click', byProvider, { signal });
     const byToken = () => {
       this.hide();
       askForToken();
@@ -89,6 +96,38 @@ export class SignIn {
     this.#elements.signInName.required = !this.#byProxy;
     this.#isRead = false;
     signInButton.textContent = 'Sign in';
+    this.#offerProvider();
+  }
+
+  #offerProvider() {
+    const { signInProviderButton, signInHint } = this.#elements;
+    const name = parseName(waysIn.provider);
+    signInHint.textContent = `${name === '' ? 'With' : 'Or with'} your account on this machine.`;
+    signInProviderButton.textContent = `Sign in with ${name}`;
+    signInProviderButton.hidden = name === '';
+    signInProviderButton.disabled = false;
+  }
+
+  /** Goes to the identity provider, from which the browser comes back to another load of this page. */
+  async #leave() {
+    const { signInProviderButton, signInError } = this.#elements;
+    signInProviderButton.disabled = true;
+    signInError.textContent = '';
+    const outcome = await requestLogin({ provider: true });
+    const visit = outcome.type === 'asked' ? parseVisit(outcome.question) : null;
+    if (visit !== null && errand.keep(visit.attempt)) {
+      location.assign(visit.url);
+      return;
+    }
+    signInProviderButton.disabled = false;
+    if (visit !== null) {
+      void requestLogin({ attempt: visit.attempt });
+      signInError.textContent = 'This browser stores nothing, so it could not come back from there.';
+    } else if (outcome.type === 'asked' || outcome.type === 'ok') {
+      signInError.textContent = 'The server answers something that this page does not understand.';
+    } else {
+      signInError.textContent = outcome.reason;
+    }
   }
 
   #focus() {
@@ -114,18 +153,26 @@ export class SignIn {
     const outcome = await (this.#question === null ? this.#begin() : this.#answer(this.#question));
     signInButton.disabled = false;
     if (outcome.type === 'ok') {
-      this.#question = null;
-      const said = parseSaid(outcome.said);
-      if (said.length > 0) this.#tell(said);
-      else this.#enter();
+      this.accepted(outcome.said);
     } else if (outcome.type === 'asked') {
-      this.#show(outcome.question);
+      this.asked(outcome.question);
     } else {
       // The attempt is over, whatever the reason.
       this.#question = null;
       this.#open(outcome.reason);
       this.#focus();
     }
+  }
+
+  /**
+   * Somebody is signed in.
+   * @param {unknown} told what the machine says to that
+   */
+  accepted(told) {
+    this.#question = null;
+    const said = parseSaid(told);
+    if (said.length > 0) this.#tell(said);
+    else this.#enter();
   }
 
   #enter() {
@@ -142,6 +189,7 @@ export class SignIn {
     signInPassword.value = '';
     signInAccount.hidden = true;
     signInQuestions.replaceChildren(...said.flatMap(({ text }) => message(text)));
+    this.#elements.signInProviderButton.hidden = true;
     this.#elements.signIn.hidden = false;
     this.#isRead = true;
     signInButton.textContent = 'Continue';
@@ -165,8 +213,11 @@ export class SignIn {
     return requestLogin({ attempt, answers: inputs.map(({ value }) => value) });
   }
 
-  /** @param {unknown} told */
-  #show(told) {
+  /**
+   * Something more is asked.
+   * @param {unknown} told
+   */
+  asked(told) {
     const { signInAccount, signInPassword, signInQuestions, signInError } = this.#elements;
     const question = parseQuestion(told);
     if (question === null) {
@@ -180,6 +231,7 @@ export class SignIn {
       return asks(prompt) ? questionField(prompt, number) : message(prompt.text);
     });
     signInQuestions.replaceChildren(...parts.flat());
+    this.#elements.signInProviderButton.hidden = true;
     this.#elements.signIn.hidden = false;
     this.#focus();
   }
