@@ -68,6 +68,7 @@ package:
 	@echo '==> $(KIND): building (release; a few minutes the first time)'
 	@$(CARGO) build --release --locked --workspace --exclude lumen-tests --bins
 	@$(CARGO) build --release --locked $(RELAY) --bins
+	@$(CARGO) build --release --locked $(OIDC) --bins
 	@systemd/package/build.sh $(KIND) $(BUILT)/release $(BUILT)/lumen.$(KIND)
 	@ls -l $(BUILT)/lumen.$(KIND)
 

@@ -10,6 +10,7 @@ cd "$(dirname "$0")/.."
 EXPOSURE='
 lumen.service                    29        20
 lumen-login@.service             98        98
+lumen-oidc@.service              13        13
 lumen-session@.service           36        32
 '
 

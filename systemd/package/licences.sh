@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-WORKSPACES=(Cargo.toml turn-proc/Cargo.toml)
+WORKSPACES=(Cargo.toml turn-proc/Cargo.toml supervisor/oidc/Cargo.toml)
 # What is built for tests only is linked into nothing that is shipped.
 EXCLUDED=(--exclude lumen-tests --exclude lumen-liar)
 

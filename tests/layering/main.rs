@@ -86,6 +86,7 @@ fn packages_of_both_kinds_have_the_same_files() -> Result<()> {
 #[test]
 fn packages_have_every_program_unit_and_manual_page() -> Result<()> {
     let (workspace, relays) = (Workspace::read()?, Workspace::read_relays()?);
+    let oidcs = Workspace::read_oidcs()?;
     let packed = packed::deb(&workspace)?;
     let mut lacking = packed::files_to_pack()?;
     let programs = workspace.programs_without(&["lumen-tests", "lumen-liar"]);
@@ -93,6 +94,7 @@ fn packages_have_every_program_unit_and_manual_page() -> Result<()> {
         programs
             .iter()
             .chain(&relays.programs_without(&[]))
+            .chain(&oidcs.programs_without(&[]))
             .map(|program| format!("target/release/{program}")),
     );
     assert!(lacking.len() > 20, "more is to be packed than {lacking:?}");
@@ -234,37 +236,49 @@ fn every_package_inherits_the_workspace_lints() -> Result<()> {
     Ok(())
 }
 
+/// The programs with a workspace of their own, and where that is.
+fn apart() -> Result<[(&'static str, &'static str, Workspace); 2]> {
+    Ok([
+        ("lumen-oidc", "supervisor/oidc", Workspace::read_oidcs()?),
+        ("lumen-turn", "turn-proc", Workspace::read_relays()?),
+    ])
+}
+
 #[test]
-fn relay_stands_on_runtime_and_contract_only() -> Result<()> {
-    let relays = Workspace::read_relays()?;
-    let (local, linked) = (relays.local(), relays.tree_of("lumen-turn")?);
-    let stands_on: Vec<_> = local.intersection(&linked).map(String::as_str).collect();
-    assert_eq!(stands_on, [CONTRACT, RUNTIME, "lumen-turn"]);
+fn programs_of_their_own_workspaces_stand_on_runtime_and_contract_only() -> Result<()> {
+    for (program, _, workspace) in apart()? {
+        let (local, linked) = (workspace.local(), workspace.tree_of(program)?);
+        let stands_on: Vec<_> = local.intersection(&linked).map(String::as_str).collect();
+        assert_eq!(stands_on, [CONTRACT, RUNTIME, program]);
+    }
     Ok(())
 }
 
 #[test]
-fn relay_shares_the_versions_of_what_both_workspaces_use() -> Result<()> {
-    let (main, relays) = (Workspace::read()?.versions(), Workspace::read_relays()?.versions());
-    let drifted: Vec<_> = relays
-        .iter()
-        .filter_map(|(key, versions)| Some((key, versions, main.get(key)?)))
-        .filter(|(_, versions, others)| versions != others)
-        .map(|((name, _), versions, others)| {
-            format!(
-                "{name} is {versions:?} for the relay and {others:?} for the others: cargo update \
-                 --manifest-path turn-proc/Cargo.toml -p {name} --precise VERSION"
-            )
-        })
-        .collect();
+fn all_workspaces_have_the_same_versions_of_what_they_share() -> Result<()> {
+    let main = Workspace::read()?.versions();
+    let mut drifted = Vec::new();
+    for (program, folder, workspace) in apart()? {
+        let own = workspace.versions();
+        let shared = own.iter().filter_map(|(key, own)| Some((key, own, main.get(key)?)));
+        drifted.extend(shared.filter(|(_, own, others)| own != others).map(
+            |((name, _), own, others)| {
+                format!(
+                    "{name} is {own:?} for {program} and {others:?} for the others: cargo update \
+                     --manifest-path {folder}/Cargo.toml -p {name} --precise VERSION"
+                )
+            },
+        ));
+    }
     assert!(drifted.is_empty(), "{drifted:#?}");
     Ok(())
 }
 
 #[test]
-fn relay_repeats_the_lints_and_profiles_of_the_workspace() {
-    let (main, relays) =
-        (include_str!("../../Cargo.toml"), include_str!("../../turn-proc/Cargo.toml"));
+fn all_workspaces_have_the_same_lints_and_profiles() {
+    let main = include_str!("../../Cargo.toml");
+    let relays = include_str!("../../turn-proc/Cargo.toml");
+    let oidcs = include_str!("../../supervisor/oidc/Cargo.toml");
     // A section's lines, from its heading to the next empty one.
     let section = |manifest: &'static str, heading: &str| -> Vec<&'static str> {
         let lines = manifest.lines().skip_while(|line| *line != heading).skip(1);
@@ -273,9 +287,15 @@ fn relay_repeats_the_lints_and_profiles_of_the_workspace() {
     for heading in ["[profile.dev]", "[profile.dev.package.\"*\"]", "[profile.release]"] {
         assert_eq!(section(relays, heading), section(main, heading), "{heading}");
     }
+    // Its dependencies are not optimised while we develop; its manifest says why.
+    for heading in ["[profile.dev]", "[profile.release]"] {
+        assert_eq!(section(oidcs, heading), section(main, heading), "{heading}");
+    }
     for kind in ["rust", "clippy"] {
         let of_all = section(main, &format!("[workspace.lints.{kind}]"));
-        assert_eq!(section(relays, &format!("[lints.{kind}]")), of_all, "{kind}");
+        for own in [relays, oidcs] {
+            assert_eq!(section(own, &format!("[lints.{kind}]")), of_all, "{kind}");
+        }
         assert!(!of_all.is_empty());
     }
 }

@@ -79,6 +79,11 @@ impl Workspace {
         Self::of("../turn-proc/Cargo.toml")
     }
 
+    /// That of `lumen-oidc`.
+    pub(crate) fn read_oidcs() -> Result<Self> {
+        Self::of("../supervisor/oidc/Cargo.toml")
+    }
+
     fn of(manifest: &str) -> Result<Self> {
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join(manifest);
         let output = Command::new(env!("CARGO"))
