@@ -12,6 +12,7 @@ mod default_sink;
 mod demo;
 mod desktops;
 mod hostile;
+mod identity;
 mod keyboard;
 mod pads;
 mod picture;

@@ -1,7 +1,8 @@
 //! A machine with accounts of its own that sign in by PAM: what systemd does for a host in production, `lumen-login`
-//! and `lumen session` for each connection to a socket, is done here by two threads.
+//! and `lumen session` for each connection to a socket, and `lumen-oidc` where there is an identity provider, is done
+//! here by a thread for each.
 //!
-//! Both programs run in mount namespaces in which `/etc` is a copy with the test's accounts. The PAM modules are
+//! All programs run in mount namespaces in which `/etc` is a copy with the test's accounts. The PAM modules are
 //! this machine's real ones.
 
 use std::{
@@ -28,7 +29,7 @@ use crate::{
     process::Process,
     rig::end,
     setup::App,
-    stage::{Folder, LOGIN, LUMEN, Stage},
+    stage::{Folder, LOGIN, LUMEN, OIDC, Stage, built},
 };
 
 /// How accounts sign in, and what their sessions have.
@@ -97,13 +98,32 @@ impl Accounts {
         let mut session = self.inside();
         session.arg(self.stage.path(LUMEN)).args(["session", "--granted"]);
         App::default().add_to(&mut session, &self.stage, &self.app_log("alice"));
-        for (name, command) in [("login", login), ("session", session)] {
-            let log = OpenOptions::new()
-                .create(true)
-                .append(true)
-                .open(self.path(name).with_extension("log"))?;
-            self.doors.push(Door::open(&self.path(name), command, log)?);
+        self.start_for_each("login", login)?;
+        self.start_for_each("session", session)
+    }
+
+    /// Starts `lumen-oidc` for each connection to its socket, with these settings and this secret of its client.
+    ///
+    /// # Errors
+    /// When it has not been built, or its files or the socket cannot be made.
+    pub fn trust(&mut self, settings: &str, secret: &str) -> Result<()> {
+        let program = built(OIDC)?;
+        ensure!(program.exists(), "{} is missing; `make test` builds it", program.display());
+        for folder in ["etc/lumen", "credentials"] {
+            fs::create_dir_all(self.path(folder))?;
         }
+        self.write("etc/lumen/oidc.toml", settings)?;
+        self.write("credentials/lumen-oidc-secret", secret)?;
+        fs::set_permissions(self.path("credentials"), PermissionsExt::from_mode(0o700))?;
+        let mut oidc = self.inside();
+        oidc.arg(program).env("CREDENTIALS_DIRECTORY", self.path("credentials"));
+        self.start_for_each("oidc", oidc)
+    }
+
+    fn start_for_each(&mut self, name: &str, command: Command) -> Result<()> {
+        let log = self.path(name).with_extension("log");
+        let log = OpenOptions::new().create(true).append(true).open(log)?;
+        self.doors.push(Door::open(&self.path(name), command, log)?);
         Ok(())
     }
 
@@ -116,7 +136,7 @@ impl Accounts {
         command
     }
 
-    /// The socket of this name: `login` or `session`.
+    /// The socket of this name: `login`, `session` or `oidc`.
     #[must_use]
     pub fn socket(&self, name: &str) -> String {
         self.path(name).display().to_string()
@@ -148,7 +168,7 @@ impl Accounts {
         door.map(Door::running).unwrap_or_default()
     }
 
-    /// What the processes of both sockets wrote.
+    /// What the processes of all sockets wrote.
     #[must_use]
     pub fn said(&self) -> String {
         let said = |name: &str| {
@@ -156,7 +176,7 @@ impl Accounts {
                 fs::read_to_string(self.path(name).with_extension("log")).unwrap_or_default();
             format!("--- {name} ---\n{text}")
         };
-        ["login", "session"].map(said).concat()
+        ["login", "session", "oidc"].map(said).concat()
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -36,6 +36,7 @@ pub mod chance;
 pub mod hearing;
 mod home;
 pub mod hosted;
+pub mod identity;
 mod insight;
 pub mod line;
 pub mod measured;

@@ -18,6 +18,8 @@ use lumen_ipc::process::Worker;
 pub const LUMEN: &str = "lumen";
 /// File name of what signs accounts in.
 pub const LOGIN: &str = "lumen-login";
+/// File name of what finds out by an identity provider whose a browser is.
+pub const OIDC: &str = "lumen-oidc";
 /// File name of the test app.
 pub const TEST_APP: &str = "test-app";
 
