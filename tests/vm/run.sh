@@ -33,6 +33,9 @@ prepare() {
         # The relay is a workspace of its own; turn-proc/Cargo.toml says why.
         ${CARGO:-cargo} build --quiet --locked --bins --manifest-path turn-proc/Cargo.toml \
             --target-dir "${CARGO_TARGET_DIR:-target}"
+        # So is what signs in by identity providers.
+        ${CARGO:-cargo} build --quiet --locked --bins --manifest-path supervisor/oidc/Cargo.toml \
+            --target-dir "${CARGO_TARGET_DIR:-target}"
     fi
     wait "$building"
     [[ " $* " != *" service"* ]] || make_packages

@@ -77,3 +77,60 @@ session_status() {
     browse --header "Lumen-Key: $(<"$scratch/$browser.key")" --request POST --output "$scratch/answer" \
         --write-out '%{http_code}' "$PAGE/api/session"
 }
+
+# --- An identity provider ----------------------------------------------------------------------
+PROVIDER=https://id.example:8443
+
+# certify NAME OPTION...: a key and a certificate of that name, $scratch/NAME.key and $scratch/NAME.pem.
+certify() {
+    openssl req -x509 -newkey rsa:2048 -noenc -days 2 -subj "/CN=$1" -keyout "$scratch/$1.key" \
+        -out "$scratch/$1.pem" "${@:2}" 2>"$scratch/openssl" || fail "$(cat "$scratch/openssl")"
+}
+
+# start_provider PERSON: says of every browser that it is this person's. Its pid is in `provider_pid`.
+start_provider() {
+    certify authority
+    certify id.example -CA "$scratch/authority.pem" -CAkey "$scratch/authority.key" \
+        -addext subjectAltName=DNS:id.example -addext basicConstraints=critical,CA:FALSE
+    [ ! -e /etc/hosts ] || fail 'this machine knows names already'
+    echo '127.0.0.1 id.example' >/etc/hosts
+    python3 /share/guest/provider.py "$PROVIDER" 8443 "$scratch/id.example.pem" "$scratch/id.example.key" \
+        lumen "its client's secret" "$1" >"$scratch/provider" 2>&1 &
+    provider_pid=$!
+    await_line "$scratch/provider" '^ready' "$provider_pid"
+}
+
+# trust_provider SECRET: what an administrator writes down.
+trust_provider() {
+    install -m 644 "$scratch/authority.pem" /etc/lumen/authority.pem
+    printf 'issuer = "%s"\nclient_id = "lumen"\nca_file = "/etc/lumen/authority.pem"\n' "$PROVIDER" \
+        >/etc/lumen/oidc.toml
+    install -d -m 700 /etc/credstore
+    (umask 077 && echo "$1" >/etc/credstore/lumen-oidc-secret)
+}
+
+# end_provider: what the package is told of it stays.
+end_provider() {
+    kill "$provider_pid"
+    rm /etc/hosts /etc/lumen/authority.pem
+}
+
+# leave_for_provider: sets `attempt` and `visit`, where the browser has to go.
+leave_for_provider() {
+    post '{"provider":true}'
+    expect 'the answer to a browser that signs in at the provider' "$status" 202
+    attempt=$(jq --raw-output .attempt <<<"$answer") visit=$(jq --raw-output .visit <<<"$answer")
+}
+
+# return_from_provider: brings back what the provider gives. Sets `status` and `answer`.
+return_from_provider() {
+    local back
+    back=$(curl --silent --show-error --cacert "$scratch/authority.pem" --output /dev/null \
+        --write-out '%{redirect_url}' "$visit")
+    post "$(jq --null-input --arg attempt "$attempt" --arg returned "${back#*\?}" '{$attempt, $returned}')"
+    [ "$status" != 200 ] || jq --raw-output .key <<<"$answer" >"$scratch/$browser.key"
+}
+
+# The units of browsers that are away.
+errands() { systemctl list-units --plain --no-legend 'lumen-oidc@*.service' | awk '{ print $1 }'; }
+has_no_errand() { [ -z "$(errands)" ]; }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# shows: the package: installed, enabled, sign-ins by password, a desktop that one starts, restarts and an upgrade with a live desktop, removal, purge
+# shows: the package: installed, enabled, sign-ins by password and at an identity provider, a desktop that one starts, restarts and an upgrade with a live desktop, removal, purge
 # shellcheck source=../guest/lib.sh
 source /share/guest/lib.sh
 # shellcheck source=../guest/service.sh
@@ -101,6 +101,33 @@ wait_until "the host has alice's session only" has_status '1 session'
 ! apps_of_bob || fail "bob's app outlives the desktop"
 browser=first
 
+say 'an account signs in at an identity provider, by a process of its own that has no rights'
+start_provider alice
+trust_provider 'not the secret'
+printf 'auth = "password"\noidc-socket = "/run/lumen/oidc"\n' >/etc/lumen/lumen.toml
+systemctl --quiet enable --now lumen-oidc.socket
+systemctl restart lumen
+wait_until 'the host has the session' has_status '1 session'
+browser=provided
+leave_for_provider
+errand=$(errands)
+pid=$(systemctl show --property=MainPID --value "$errand")
+grep -qE '^Uid:.6[1-5][0-9]{3}.' "/proc/$pid/status" || fail "$errand is of no user that systemd has made"
+expect "what confines $errand" \
+    "$(awk '/^(CapEff|NoNewPrivs|Seccomp):/ { printf "%s ", $2 }' "/proc/$pid/status")" '0000000000000000 1 2 '
+systemd-analyze security --no-pager "$errand" | tail -n 1
+return_from_provider
+expect 'the answer where the secret is wrong' "$status" 401
+wait_until 'an administrator reads why' prints 'nobody is signed in: .*invalid_client' journalctl --unit="$errand"
+trust_provider "its client's secret"
+leave_for_provider
+return_from_provider
+expect 'the answer where it is right' "$status" 200
+expect 'whether the log-in opens the desktop' "$(session_status)" 200
+wait_until 'nothing of it is left' has_no_errand
+end_provider
+browser=first
+
 say 'restarts: browsers wait, log-ins and desktops stay'
 for _ in 1 2; do
     before=$(property MainPID)
@@ -140,6 +167,7 @@ package --remove lumen
 expect 'processes of Lumen' "$(pgrep --count --full '/lumen' || true)" 0
 ! answers 2>/dev/null || fail 'something listens at the port of the page'
 package --purge lumen
+rmdir /etc/credstore || fail "the identity provider's secret is left"
 everything >"$scratch/after"
 diff "$scratch/before" "$scratch/after" || fail 'something is left, or missing'
 [ ! -e /run/lumen ] || fail '/run/lumen is left'
