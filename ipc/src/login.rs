@@ -225,6 +225,9 @@ pub enum LoginRefusal {
     /// The account may sign in, but none of its desktops is here, and none is started.
     #[error("the account has no desktop on this machine")]
     NoDesktop,
+    /// The account may sign in, but somebody watches its desktop, and no second one may.
+    #[error("the account's desktop is watched elsewhere (--session-in-use refuse)")]
+    InUse,
     /// The account may sign in, but its desktop could not be started.
     #[error("the account's desktop could not be started")]
     NotStarted,

@@ -53,6 +53,7 @@ complete -c lumen -n '__fish_seen_subcommand_from run serve' -l login-idle -x -d
 complete -c lumen -n '__fish_seen_subcommand_from run serve' -l login-life -x -d 'How long a login lasts at most, even while a page uses it'
 complete -c lumen -n '__fish_seen_subcommand_from run serve' -l session-unwatched -x -a 'none' -d 'How long a desktop lasts that nobody watches'
 complete -c lumen -n '__fish_seen_subcommand_from run serve' -l session-idle -x -a 'none' -d 'How long a desktop lasts while somebody watches it and nobody uses keyboard, pointer or gamepad'
+complete -c lumen -n '__fish_seen_subcommand_from run serve' -l session-in-use -x -a 'attach new refuse' -d 'What an account gets that signs in while somebody watches its desktop'
 complete -c lumen -n '__fish_seen_subcommand_from run serve' -l sessions-per-user -x -d 'The most desktops of one user, 1 to 64'
 complete -c lumen -n '__fish_seen_subcommand_from run serve' -l sessions-total -x -d 'The most desktops of all users, 1 to 64'
 complete -c lumen -n '__fish_seen_subcommand_from run serve' -l metrics-token-file -r -F -d 'File with the token by which programs elsewhere may ask for /metrics and /readyz'

@@ -13,6 +13,7 @@ mod demo;
 mod desktops;
 mod hostile;
 mod identity;
+mod in_use;
 mod keyboard;
 mod pads;
 mod picture;

@@ -14,27 +14,27 @@ use lumen_tests::{
 
 use crate::picture::shows_quadrants;
 
-const ALICE: u32 = 4001;
-const PASSWORD: &str = "correct horse";
+pub(crate) const ALICE: u32 = 4001;
+pub(crate) const PASSWORD: &str = "correct horse";
 /// The page asks for name and password, and nothing is on its way.
 const ASKS: &str = "!document.querySelector('#sign-in').hidden \
                     && !document.querySelector('#sign-in button[type=submit]').disabled";
 const ERROR: &str = "document.querySelector('#sign-in-error').textContent";
 
-fn host_of(machine: &Accounts) -> HostSetup {
+pub(crate) fn host_of(machine: &Accounts) -> HostSetup {
     let setup = HostSetup::new().as_root().option("--auth", "password");
     let setup = setup.option("--login-socket", &machine.socket("login"));
     setup.option("--session-socket", &machine.socket("session"))
 }
 
 /// Opens the page, which asks for an account.
-fn visit(browser: &Browser, host: &HostRig) -> Result<Page> {
+pub(crate) fn visit(browser: &Browser, host: &HostRig) -> Result<Page> {
     let page = browser.open(&format!("http://{}/", host.address()))?;
     wait_until("the page asks who it is", || page.evaluate(ASKS).unwrap_or(false))?;
     Ok(page)
 }
 
-fn sign_in(page: &Page, password: &str) -> Result<()> {
+pub(crate) fn sign_in(page: &Page, password: &str) -> Result<()> {
     sign_in_as("alice", page, password)
 }
 

@@ -175,6 +175,8 @@ pub enum ToSession {
         runtime_dir: Text<1024>,
         /// The name of the host, by which the session finds the next process of it.
         host: Text<32>,
+        /// Whether the account has another desktop, so that this one needs a session bus of its own.
+        beside: bool,
     },
     /// The host has registered the session.
     Welcomed {
@@ -331,6 +333,7 @@ mod tests {
             display: DisplayName::new("wayland-lumen").expect("legal"),
             runtime_dir: Text::truncated("/run/user/1"),
             host: Text::truncated("default"),
+            beside: false,
         };
         let bytes = crate::codec::encode(&granted, &mut buffer).expect("room");
         let (variant, rest) = postcard::take_from_bytes::<u32>(bytes).expect("a number");

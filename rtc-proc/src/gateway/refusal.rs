@@ -54,6 +54,8 @@ pub enum Refusal {
     NoDesktop,
     /// Metrics are asked for too often.
     AskedTooOften,
+    /// Somebody watches the account's desktop, and no second one may.
+    DesktopInUse,
     /// The identity provider has not said whose the browser is.
     NoIdentity(OidcFailure),
     /// The account's desktop could not be started.
@@ -144,6 +146,7 @@ impl Refusal {
             Self::BadHost => "bad-host",
             Self::BadLogin => "bad-login",
             Self::Denied => "denied",
+            Self::DesktopInUse => "desktop-in-use",
             Self::Distrusted(_) => "distrusted",
             Self::ForeignOrigin(_) => "foreign-origin",
             Self::LoginTooLong => "login-too-long",
@@ -187,7 +190,9 @@ impl Refusal {
             Self::Denied | Self::LoginNeeded | Self::NoIdentity(_) | Self::WrongToken => {
                 StatusCode::UNAUTHORIZED
             }
-            Self::NoDesktop | Self::TooManyOwnDesktops { .. } => StatusCode::CONFLICT,
+            Self::DesktopInUse | Self::NoDesktop | Self::TooManyOwnDesktops { .. } => {
+                StatusCode::CONFLICT
+            }
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::NoUpgrade => StatusCode::UPGRADE_REQUIRED,
             Self::AskedTooOften | Self::TooManyAttempts { .. } | Self::TooManyConnections => {
@@ -255,6 +260,10 @@ impl std::fmt::Display for Refusal {
                  --proxy-header; see {GUIDE}."
             ),
             Self::NoDesktop => f.write_str("There is no desktop of this account here."),
+            Self::DesktopInUse => f.write_str(
+                "Your desktop is open elsewhere, and may be open in one place at a time. Close it there, and \
+                 sign in again.",
+            ),
             Self::NoIdentity(failure) => write!(f, "You could not be signed in: {failure}."),
             Self::NotStarted => f.write_str(
                 "Your desktop could not be started. Try again in a moment; if it does not help, the \

@@ -1,6 +1,7 @@
 //! Whose desktop is started at a sign-in, and who waits for it. Pure.
 //!
-//! An account that signs in gets to the desktop that it has. Where it has none, one is started, and everybody
+//! An account that signs in gets to the desktop that it has; `in_use` decides what it gets where somebody watches that
+//! one. Where it has none, one is started, and everybody
 //! who signs in to the same account meanwhile waits for that one; where it is about to end, the next one
 //! begins when it has ended.
 //!
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 use lumen_ipc::units::SessionId;
 use nix::unistd::Uid;
 
-use super::{AttemptId, limits::TooMany};
+use super::{AttemptId, in_use::Own, limits::TooMany};
 
 /// Most desktops that are being started.
 const MOST: usize = 16;
@@ -22,33 +23,13 @@ const MOST_WAITING: usize = 8;
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct OpeningId(pub u64);
 
-/// The desktop that an account has.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Own {
-    /// It is about to end.
-    Ending(SessionId),
-    /// It has none.
-    None,
-    /// It runs.
-    There(SessionId),
-}
-
-impl Own {
-    /// The one that is about to end.
-    #[must_use]
-    pub const fn ending(self) -> Option<SessionId> {
-        match self {
-            Self::Ending(session) => Some(session),
-            Self::None | Self::There(_) => None,
-        }
-    }
-}
-
 /// What becomes of a sign-in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Course {
     /// It gets to this desktop.
     Attach(SessionId),
+    /// Somebody watches the account's desktop, and no second one may.
+    InUse,
     /// A desktop is to be started when another one has ended, and it waits for that.
     Queue(OpeningId),
     /// Too many wait already.
@@ -83,6 +64,12 @@ impl Desktops {
         self.openings.len()
     }
 
+    /// Whether somebody waits for a desktop of this user.
+    #[must_use]
+    pub fn are_awaited(&self, user: Uid) -> bool {
+        self.openings.contains_key(&user.as_raw())
+    }
+
     /// An account has signed in; `permitted` is whether a desktop may be started for it.
     pub fn arrive(
         &mut self,
@@ -91,8 +78,10 @@ impl Desktops {
         own: Own,
         permitted: Result<(), TooMany>,
     ) -> Course {
-        if let Own::There(session) = own {
-            return Course::Attach(session);
+        match own {
+            Own::InUse => return Course::InUse,
+            Own::There(session) => return Course::Attach(session),
+            Own::Ending(_) | Own::None => {}
         }
         let count = self.openings.len();
         if let Some(opening) = self.openings.get_mut(&user.as_raw()) {
@@ -112,7 +101,7 @@ impl Desktops {
         let id = OpeningId(self.last);
         let (after, course) = match own {
             Own::Ending(session) => (Some(session), Course::Queue(id)),
-            Own::None | Own::There(_) => (None, Course::Start(id)),
+            Own::InUse | Own::None | Own::There(_) => (None, Course::Start(id)),
         };
         self.openings.insert(user.as_raw(), Opening { id, waiting: vec![attempt], after });
         course
@@ -162,10 +151,13 @@ mod tests {
         let mut desktops = Desktops::default();
         let attached = desktops.arrive(attempt(1), user(1), Own::There(SESSION), Ok(()));
         assert_eq!(attached, Course::Attach(SESSION));
+        let refused = desktops.arrive(attempt(1), user(1), Own::InUse, Ok(()));
+        assert_eq!((refused, desktops.are_awaited(user(1))), (Course::InUse, false));
         let Course::Start(id) = desktops.arrive(attempt(2), user(1), Own::None, Ok(())) else {
             panic!("nothing is started")
         };
         assert_eq!(desktops.arrive(attempt(3), user(1), Own::None, Ok(())), Course::Wait);
+        assert!(desktops.are_awaited(user(1)));
         let other = desktops.arrive(attempt(4), user(2), Own::None, Ok(()));
         assert!(matches!(other, Course::Start(other) if other != id));
         assert_eq!(desktops.there(user(1)), [attempt(2), attempt(3)]);

@@ -18,6 +18,8 @@ use std::{
 
 use lumen_ipc::units::SessionId;
 
+use super::in_use::InUse;
+
 /// How long before its end a session is warned, unless its limit is so short that it is half of that.
 const WARNING: Duration = Duration::from_secs(60);
 
@@ -32,6 +34,8 @@ pub struct Limits {
     pub per_user: u16,
     /// Most sessions of all users.
     pub in_all: u16,
+    /// What an account gets that signs in while its session is watched.
+    pub in_use: InUse,
 }
 
 /// Why a session ends by itself, and the limit.
@@ -95,8 +99,13 @@ pub struct Stays {
 
 impl Limits {
     /// None but those of numbers of sixteen bits.
-    pub const NONE: Self =
-        Self { unwatched: None, idle: None, per_user: u16::MAX, in_all: u16::MAX };
+    pub const NONE: Self = Self {
+        unwatched: None,
+        idle: None,
+        per_user: u16::MAX,
+        in_all: u16::MAX,
+        in_use: InUse::Attach,
+    };
 
     /// Whether a user who has `own` sessions may begin another, where there are `all` in all.
     ///
@@ -295,6 +304,7 @@ mod tests {
         idle: Some(Duration::from_secs(1800)),
         per_user: 2,
         in_all: 3,
+        in_use: InUse::Attach,
     };
 
     fn stays(now: Instant, limits: Limits) -> Stays {

@@ -86,6 +86,7 @@ impl HostConfig {
 mod tests {
     use super::super::{Invocation, parse};
     use super::*;
+    use crate::broker::in_use::InUse;
 
     fn host(line: &str) -> HostConfig {
         let line = format!("serve {line}");
@@ -97,10 +98,12 @@ mod tests {
 
     #[test]
     fn lifetimes_limits_and_log_change_at_once_and_all_else_at_the_next_start() {
-        let new = "--login-idle 1h --session-idle 30m --sessions-total 9 --log debug";
+        let new = "--login-idle 1h --session-idle 30m --session-in-use new --sessions-total 9 \
+                   --log debug";
         let changes = host("").changes_to(&host(new));
         let limits = changes.session_limits.expect("they have changed");
         assert_eq!((limits.idle.map(|time| time.as_secs()), limits.in_all), (Some(1800), 9));
+        assert_eq!(limits.in_use, InUse::New);
         assert_eq!(changes.lifetimes.map(|times| times.idle.as_secs()), Some(3600));
         assert_eq!(changes.log.map(|log| log.as_str().to_owned()).as_deref(), Some("debug"));
         assert_eq!(changes.waiting, Vec::<&str>::new());

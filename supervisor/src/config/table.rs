@@ -115,6 +115,7 @@ mod tests {
             Report,
             Resize,
             SessionIdle,
+            SessionInUse,
             SessionName,
             SessionSocket,
             SessionUnwatched,

@@ -414,6 +414,7 @@ impl Values {
             idle: self.time_or_none(Key::SessionIdle)?,
             per_user: self.count(Key::SessionsPerUser)?,
             in_all: self.count(Key::SessionsTotal)?,
+            in_use: self.parsed(Key::SessionInUse)?,
         })
     }
 

@@ -60,6 +60,8 @@ pub(crate) struct Display {
     pub(crate) runtime_dir: PathBuf,
     /// It listens.
     pub(crate) listener: OwnedFd,
+    /// Whether the account has another desktop, whose bus this one must not share.
+    pub(crate) beside: bool,
 }
 
 /// Why a session was granted nothing.
@@ -109,7 +111,7 @@ impl Granted {
     }
 
     fn of(received: Received<ToSession>, link: OwnedFd) -> Result<Self, NotGranted> {
-        let ToSession::Granted { form, account, uid, display, runtime_dir, host } =
+        let ToSession::Granted { form, account, uid, display, runtime_dir, host, beside } =
             received.message
         else {
             return Err(NotGranted::OutOfTurn);
@@ -131,6 +133,7 @@ impl Granted {
                 name: display.as_str().to_owned(),
                 runtime_dir: runtime_dir.into_string().into(),
                 listener,
+                beside,
             },
             host: InstanceName::new(Text::as_str(&host)).ok_or(NotGranted::OutOfTurn)?,
             link,
@@ -202,6 +205,7 @@ mod tests {
             display: DisplayName::new("wayland-lumen").expect("legal"),
             runtime_dir: Text::truncated("/run/user/4001"),
             host: Text::truncated(host),
+            beside: false,
         }
     }
 

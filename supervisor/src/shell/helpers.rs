@@ -24,6 +24,7 @@ use std::{
 use tracing::info;
 
 use super::{
+    granted::Display,
     places::{self, PlaceError},
     programs, spawn,
 };
@@ -77,10 +78,29 @@ pub(crate) enum HelperError {
     Place(#[from] PlaceError),
 }
 
+/// Which session bus apps use.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum WhichBus {
+    /// One of the session's own.
+    Own,
+    /// The user's, if there is one.
+    Users,
+}
+
+impl WhichBus {
+    /// That of a desktop with this Wayland socket of a login session, if it has one.
+    pub(crate) fn of(display: Option<&Display>) -> Self {
+        match display {
+            Some(display) if display.beside => Self::Own,
+            _ => Self::Users,
+        }
+    }
+}
+
 /// The helpers of an app with this environment, to which their variables are added. `directory` is
 /// private to the session's user; must be called as that user.
 pub(crate) fn needed(
-    x11: bool,
+    (x11, bus_wanted): (bool, WhichBus),
     environment: &mut Environment,
     runtime_dir: &Path,
     directory: &Path,
@@ -90,7 +110,11 @@ pub(crate) fn needed(
     if x11 {
         helpers.push(x_server(environment, &path, directory)?);
     }
-    match bus(environment.get(BUS_ADDRESS), runtime_dir, &path, directory) {
+    let users = match bus_wanted {
+        WhichBus::Own => None,
+        WhichBus::Users => users_bus(environment.get(BUS_ADDRESS), runtime_dir),
+    };
+    match users.unwrap_or_else(|| own_bus(&path, directory)) {
         Bus::None | Bus::There(None) => {}
         Bus::There(Some(address)) => environment.set(BUS_ADDRESS, address),
         Bus::Ours(address, launch) => {
@@ -124,15 +148,17 @@ pub(crate) fn bridge(directories: &[PathBuf]) -> Option<HelperLaunch> {
     })
 }
 
-/// A session bus, unless one exists at `address` or at a login's usual place.
-fn bus(address: Option<&OsStr>, runtime_dir: &Path, path: &OsStr, directory: &Path) -> Bus {
+/// The session bus that exists at `address`, or at a login's usual place.
+fn users_bus(address: Option<&OsStr>, runtime_dir: &Path) -> Option<Bus> {
     if address.is_some_and(answers) {
-        return Bus::There(None);
+        return Some(Bus::There(None));
     }
     let usual = runtime_dir.join("bus");
-    if UnixStream::connect(&usual).is_ok() {
-        return Bus::There(Some(unix(&usual)));
-    }
+    UnixStream::connect(&usual).is_ok().then(|| Bus::There(Some(unix(&usual))))
+}
+
+/// A session bus to be started.
+fn own_bus(path: &OsStr, directory: &Path) -> Bus {
     let Some(program) = programs::find("dbus-daemon".as_ref(), path) else {
         info!(
             "there is no session bus, and no dbus-daemon to start one: some apps work only in part; \
@@ -307,6 +333,8 @@ pub(crate) fn hint<'lines>(mut last_lines: impl Iterator<Item = &'lines String>)
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixListener;
+
     use super::*;
 
     #[test]
@@ -317,6 +345,25 @@ mod tests {
             assert!(!parts.trim_start_matches("path=").contains([',', ';', '=', ' ']), "{parts}");
             assert_eq!(path_of(parts).as_deref(), Some(Path::new(path)));
         }
+    }
+
+    #[test]
+    fn desktop_beside_another_has_a_bus_of_its_own_although_the_user_has_one() {
+        let folder = std::env::temp_dir().join(format!("lumen-bus-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        let listener = UnixListener::bind(folder.join("bus")).expect("free");
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let of = |which| {
+            let mut environment = Environment::from_iter([("PATH", path.clone())]);
+            let inside = folder.join("helpers");
+            let helpers = needed((false, which), &mut environment, &folder, &inside);
+            let address = environment.get(BUS_ADDRESS).map(OsStr::to_owned);
+            (helpers.expect("found").len(), address)
+        };
+        assert_eq!(of(WhichBus::Users), (0, Some(unix(&folder.join("bus")))));
+        assert_eq!(of(WhichBus::Own), (1, Some(unix(&folder.join("helpers/bus")))));
+        drop(listener);
+        fs::remove_dir_all(&folder).expect("ours");
     }
 
     #[test]

@@ -68,6 +68,7 @@ use crate::{
     broker::{
         Access, ErrandId,
         desktops::{Desktops, OpeningId},
+        in_use::OnTheWay,
         leases::LeaseMint,
         limits::{Limits, Stays},
         relay::RelayMint,
@@ -85,8 +86,10 @@ pub(super) struct Host {
     away: BTreeMap<ErrandId, Away>,
     /// The desktops that are being started,
     desktops: Desktops,
-    /// and those of them that wait for the end of another.
+    /// those of them that wait for the end of another,
     queued: BTreeMap<OpeningId, Queued>,
+    /// and the desktops to which somebody has just signed in.
+    on_the_way: OnTheWay,
     leases: LeaseMint,
     unclaimed: Unclaimed,
     mint: Option<RelayMint>,
@@ -142,6 +145,7 @@ impl Host {
             away: BTreeMap::new(),
             desktops: Desktops::default(),
             queued: BTreeMap::new(),
+            on_the_way: OnTheWay::default(),
             leases: LeaseMint::default(),
             unclaimed: Unclaimed::default(),
             crew,

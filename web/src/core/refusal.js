@@ -24,6 +24,7 @@ export function explain({ status, word, text }) {
       return { type: 'wrong', reason: text };
     case 'login-needed':
       return { type: 'loginNeeded', reason: text };
+    case 'desktop-in-use':
     case 'login-too-slow':
     case 'no-desktop':
     case 'no-identity':

@@ -408,6 +408,7 @@ fn session_back_samples() -> Vec<session::ToSession> {
             display: DisplayName::new("wayland-lumen").expect("legal"),
             runtime_dir: Text::truncated("/run/user/4001"),
             host: Text::truncated("default"),
+            beside: true,
         },
     ]
 }
@@ -477,6 +478,7 @@ fn attempt_samples() -> Vec<Vec<u8>> {
         reply(BrokerResponse::Answer(Ok(done(said(Style::Info))))),
         reply(BrokerResponse::Answer(Err(LoginRefusal::Denied))),
         reply(BrokerResponse::Answer(Err(LoginRefusal::NoDesktop))),
+        reply(BrokerResponse::Answer(Err(LoginRefusal::InUse))),
         reply(BrokerResponse::Answer(Err(LoginRefusal::NotStarted))),
         reply(BrokerResponse::Answer(Err(LoginRefusal::TooManyOwn { most: 300 }))),
         request(BrokerRequest::Begin {

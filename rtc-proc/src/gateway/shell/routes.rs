@@ -98,6 +98,7 @@ impl From<LoginError> for Refusal {
                 Self::TooManyAttempts { retry_after_seconds }
             }
             LoginError::Refused(LoginRefusal::Denied) => Self::Denied,
+            LoginError::Refused(LoginRefusal::InUse) => Self::DesktopInUse,
             LoginError::Refused(LoginRefusal::NoDesktop) => Self::NoDesktop,
             LoginError::Refused(LoginRefusal::Provider(failure)) => Self::NoIdentity(failure),
             LoginError::Refused(LoginRefusal::NotStarted) => Self::NotStarted,

@@ -31,7 +31,7 @@ const TALKING: &[Command] = &[
 ];
 
 /// Every option, in the order `--help` lists them.
-pub const OPTIONS: [OptionRow; 60] = [
+pub const OPTIONS: [OptionRow; 61] = [
     OptionRow {
         key: Key::App,
         name: "app",
@@ -236,6 +236,7 @@ pub const OPTIONS: [OptionRow; 60] = [
     sign_in::LOGIN_LIFE,
     sign_in::SESSION_UNWATCHED,
     sign_in::SESSION_IDLE,
+    sign_in::SESSION_IN_USE,
     sign_in::SESSIONS_PER_USER,
     sign_in::SESSIONS_TOTAL,
     OptionRow {

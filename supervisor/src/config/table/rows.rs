@@ -123,6 +123,8 @@ pub enum Key {
     Resize,
     /// How long a session lasts whose viewers give no input.
     SessionIdle,
+    /// What an account gets that signs in while its session is watched.
+    SessionInUse,
     /// A session's name for people.
     SessionName,
     /// The socket at which desktops are started.

@@ -77,6 +77,18 @@ pub(super) const SESSION_IDLE: OptionRow = OptionRow {
            it.",
     commands: HOST,
 };
+pub(super) const SESSION_IN_USE: OptionRow = OptionRow {
+    key: Key::SessionInUse,
+    name: "session-in-use",
+    short: None,
+    environment: "LUMEN_SESSION_IN_USE",
+    placeholder: Some("attach|new|refuse"),
+    default: "attach",
+    help: "What an account gets that signs in while somebody watches its desktop: that desktop, beside them; a new \
+           one, with a session bus of its own; or a refusal. A desktop that nobody watches is gone back to in any \
+           case.",
+    commands: HOST,
+};
 pub(super) const SESSIONS_PER_USER: OptionRow = OptionRow {
     key: Key::SessionsPerUser,
     name: "sessions-per-user",

@@ -135,6 +135,7 @@ impl Host {
         };
         let Some(running) = self.desk.running.remove(&id) else { return };
         let Running { account, method, from, reply, said, .. } = running;
+        self.on_the_way.sent(Instant::now(), session);
         info!(%session, by = method.name(), "a browser signed in as an account");
         self.record_sign_in(signed_in.login, (method, Some(account)), from);
         let said = self.with_farewell(user, said);

@@ -33,7 +33,9 @@ use super::{
 };
 use crate::broker::{
     AttemptId,
-    desktops::{Course, OpeningId, Own},
+    desktops::{Course, OpeningId},
+    in_use::{Candidate, InUse, Own},
+    random_number,
 };
 
 /// How long a desktop may take until it has registered; the browser waits a little longer.
@@ -41,8 +43,9 @@ const WHOLE: Duration = Duration::from_secs(20);
 /// How long a desktop that an earlier host had may take to come back before a sign-in gets another: it looks
 /// for its host every two seconds.
 const RETURN: Duration = Duration::from_secs(6);
-/// The name of the Wayland socket. Of one user there is one such desktop at a time, because two would share
-/// the user's bus and services and break each other: whoever makes the socket holds a lock of this name.
+/// The name of the Wayland socket of a user's desktop. Of one user there is one of this name at a time, because two would
+/// share the user's bus and services and break each other: whoever makes the socket holds a lock of its name. One beside
+/// it, which `--session-in-use new` allows, has a name and a bus of its own.
 const DISPLAY: &str = "wayland-lumen";
 /// Connections that this host made have numbers from here on.
 const OPENED: u64 = 1 << 63;
@@ -54,6 +57,8 @@ struct Order {
     socket: PathBuf,
     /// The name of this host.
     host: Text<32>,
+    /// Whether the user has another desktop, which stays.
+    beside: bool,
 }
 
 /// Why a desktop was not started.
@@ -97,6 +102,7 @@ impl Host {
         let permitted = self.permit(user, own);
         match self.desktops.arrive(id, user, own, permitted) {
             Course::Attach(session) => self.let_in(id, session, user),
+            Course::InUse => self.conclude(id, Err(LoginRefusal::InUse)),
             Course::Queue(opening) => {
                 self.queued.insert(opening, Queued { account, user, leader });
                 self.hurry(own);
@@ -108,14 +114,24 @@ impl Host {
         }
     }
 
-    /// The newest desktop of a user, rather one that stays. One that has not come back after a restart of the
-    /// host may have ended meanwhile.
+    /// What a sign-in gets of the desktops that its user has.
     fn own_desktop(&self, user: Uid) -> Own {
-        let stays = |session: &SessionId| self.sessions.get(*session).is_some_and(|own| !own.ends);
-        match self.access.desktops_of(user).find(stays) {
-            Some(session) => Own::There(session),
-            None => self.access.desktops_of(user).next().map_or(Own::None, Own::Ending),
+        let (policy, now) = (self.stays.limits().in_use, std::time::Instant::now());
+        // Somebody is about to watch the one that is being started.
+        if policy == InUse::Refuse && self.desktops.are_awaited(user) {
+            return Own::InUse;
         }
+        policy.choose(self.access.desktops_of(user).map(|session| Candidate {
+            session,
+            ends: !self.stays(session),
+            watched: self.visitors.watch(session) || self.on_the_way.is_to(now, session),
+        }))
+    }
+
+    /// Whether a session is here to stay. One that has not come back after a restart of the host may have ended
+    /// meanwhile.
+    fn stays(&self, session: SessionId) -> bool {
+        self.sessions.get(session).is_some_and(|own| !own.ends)
     }
 
     /// Somebody waits for the end of a session. One that is only expected is given up before they do.
@@ -129,7 +145,8 @@ impl Host {
     fn begin(&self, id: OpeningId, queued: Queued) {
         info!(account = queued.account.as_str(), "its desktop is started");
         let socket = self.stage.sign_in.session_socket.clone();
-        let order = Order { id, queued, socket, host: self.stage.name.clone() };
+        let beside = self.access.desktops_of(queued.user).any(|session| self.stays(session));
+        let order = Order { id, queued, socket, host: self.stage.name.clone(), beside };
         tokio::spawn(carry_out(order, self.events.clone()));
     }
 
@@ -187,14 +204,14 @@ async fn carry_out(order: Order, events: Events) {
 }
 
 async fn start(order: Order, events: &Events) -> Result<(), NotOpened> {
-    let Order { id, queued: Queued { account, user, leader }, socket, host } = order;
+    let Order { id, queued: Queued { account, user, leader }, socket, host, beside } = order;
     // First what can be had without opening anything.
     let session = reach::<ToHost, ToSession>(&socket).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => NotOpened::Absent(socket),
         _ => lost(error),
     })?;
     let session = AsyncChannel::new(session).map_err(lost)?;
-    let display = DisplayName::new(DISPLAY).map_err(lost)?;
+    let display = display(beside)?;
     leader.send(&ToLeader::Open { display: display.clone() }, &[]).await.map_err(lost)?;
     let opened = leader.receive().await.map_err(lost)?;
     let runtime_dir = match opened.message {
@@ -205,12 +222,21 @@ async fn start(order: Order, events: &Events) -> Result<(), NotOpened> {
     let wayland = opened.descriptors.first().ok_or(NotOpened::Leader)?;
     let uid = user.as_raw();
     let form = SESSION_HASH;
-    let granted = ToSession::Granted { form, account, uid, display, runtime_dir, host };
+    let granted = ToSession::Granted { form, account, uid, display, runtime_dir, host, beside };
     let descriptors = [wayland.as_fd(), leader.channel().as_fd()];
     session.send(&granted, &descriptors).await.map_err(lost)?;
     let end = session.channel().as_fd().try_clone_to_owned().map_err(lost)?;
     link::attend_session(ConnectionId(OPENED + id.0), end, events.clone()).await;
     Ok(())
+}
+
+/// What the Wayland socket is called.
+fn display(beside: bool) -> Result<DisplayName, NotOpened> {
+    let name = match beside {
+        true => format!("{DISPLAY}-{:x}", random_number().map_err(lost)?),
+        false => DISPLAY.to_owned(),
+    };
+    DisplayName::new(&name).map_err(lost)
 }
 
 fn lost(error: impl std::fmt::Display) -> NotOpened {

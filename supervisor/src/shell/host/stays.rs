@@ -20,7 +20,7 @@ use tracing::{info, warn};
 use super::{super::event::Event, Host};
 use crate::broker::{
     audit::Deed,
-    desktops::Own,
+    in_use::Own,
     limits::{Cause, Limits, Step, TooMany},
 };
 
@@ -56,6 +56,7 @@ impl Host {
     pub(super) fn note_watchers(&mut self) {
         let visitors = &self.visitors;
         self.stays.watched(Instant::now(), |session| visitors.watch(session));
+        self.on_the_way.arrived(|session| visitors.watch(session));
         self.keep_limits();
     }
 

@@ -24,7 +24,7 @@ use super::{
         enclosure::Origin,
         granted::Display,
         graphics::Graphics,
-        helpers::{self, HelperLaunch},
+        helpers::{self, HelperLaunch, WhichBus},
         label::Label,
         nameless, pads,
         places::{self, Place, PlaceError, Temporary},
@@ -90,6 +90,7 @@ impl SessionStage {
         display: Option<Display>,
     ) -> Result<Self, StageError> {
         let is_led = display.is_some();
+        let bus = WhichBus::of(display.as_ref());
         if is_led && config.limits.are_required() {
             return Err(StageError::LimitsOfALogin);
         }
@@ -119,7 +120,7 @@ impl SessionStage {
         }
         let mut helpers = places::as_user(cast.session.identity, || {
             let (runtime_dir, own) = (&places.runtime_dir, &places.helpers);
-            Ok(helpers::needed(config.x11, &mut app.environment, runtime_dir, own))
+            Ok(helpers::needed((config.x11, bus), &mut app.environment, runtime_dir, own))
         })??;
         let sound = places.sound_server(config, &cast, &mut app.environment)?;
         let (sound_server, needed) = sound.unzip();
