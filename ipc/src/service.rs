@@ -35,7 +35,8 @@ pub use crate::{
     relay::{RelayCredentials, RelayPair},
     status::{
         AppNews, AppState, AppStatus, ConfinementReport, EndCause, Ends, Histogram, Metric,
-        MetricValue, ProcessStatus, Refusal, SessionStatus, SessionSummary, Watcher, WorkerStatus,
+        MetricValue, ProcessStatus, Refusal, SessionStatus, SessionSummary, Shortages, Watcher,
+        WorkerStatus,
     },
 };
 

@@ -91,12 +91,21 @@ pub struct SessionStatus {
     /// Whether it has a control group of its own, by which all its processes are ended; `None` if it has
     /// not been asked.
     pub control_group: Option<bool>,
-    /// How many of its programs the kernel has ended, because they used more memory than they may.
-    pub ended_for_memory: u32,
+    /// How often its app and what that started lacked what they may not have more of.
+    pub shortages: Shortages,
     /// Who draws its picture; `None` if it has not been asked.
     pub graphics: Option<Box<GraphicsStatus>>,
     /// Its workers.
     pub workers: Vec<ProcessStatus>,
+}
+
+/// What a desktop's app and all that it started may not have more of, and lacked.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Shortages {
+    /// How many of them the kernel has ended, because together they used more memory than they may.
+    pub ended_for_memory: u32,
+    /// How often one could not be started, because there were as many as there may be.
+    pub not_started: u32,
 }
 
 /// The user's app.

@@ -55,10 +55,40 @@ pub(crate) fn total_memory(text: &str) -> Option<u64> {
     kilobytes.checked_mul(1024)
 }
 
-/// How many processes of a group the kernel has ended for lack of memory, from its `memory.events`.
-pub(crate) fn ended_for_memory(text: &str) -> u32 {
-    let mut counts = text.lines().filter_map(|line| line.strip_prefix("oom_kill "));
-    counts.next().and_then(|count| count.trim().parse().ok()).unwrap_or_default()
+/// Of what there may be too little.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Resource {
+    /// Memory, for lack of which the kernel ends guests.
+    Memory,
+    /// Processes and threads, of which no more can be started.
+    Tasks,
+}
+
+impl Resource {
+    pub(crate) const ALL: [Self; 2] = [Self::Memory, Self::Tasks];
+
+    /// The file of the group in which the kernel counts.
+    pub(crate) const fn file(self) -> &'static str {
+        match self {
+            Self::Memory => "memory.events",
+            Self::Tasks => "pids.events",
+        }
+    }
+
+    /// What it counts there.
+    pub(crate) const fn key(self) -> &'static str {
+        match self {
+            Self::Memory => "oom_kill",
+            Self::Tasks => "max",
+        }
+    }
+}
+
+/// What the kernel has counted under this name, from a group's `memory.events` or `pids.events`.
+pub(crate) fn counted(name: &str, text: &str) -> u32 {
+    let mut counts =
+        text.lines().filter_map(|line| line.split_once(' ')).filter(|(key, _)| *key == name);
+    counts.next().and_then(|(_, count)| count.trim().parse().ok()).unwrap_or_default()
 }
 
 /// The least of a number and of the limits that groups have; `max` stands for none.
@@ -122,10 +152,13 @@ mod tests {
     const SLICE: &str = "0::/system.slice/lumen.service\n";
 
     #[test]
-    fn ended_for_memory_is_what_the_kernel_counted_or_nothing() {
+    fn counted_is_what_the_kernel_counted_or_nothing() {
         let text = "low 0\nhigh 0\nmax 77\noom 4\noom_kill 3\noom_group_kill 1\n";
-        assert_eq!(ended_for_memory(text), 3);
-        assert_eq!(["", "max 7\n", "oom_kill many\n"].map(ended_for_memory), [0; 3]);
+        assert_eq!((counted("oom_kill", text), counted("max", text)), (3, 77));
+        assert_eq!(
+            ["", "max 7\n", "oom_kill many\n"].map(|text| counted("oom_kill", text)),
+            [0; 3]
+        );
     }
 
     fn found(mounts: &str, groups: &str) -> Option<String> {

@@ -53,7 +53,7 @@ mod tests {
     use lumen_ipc::{
         front_door::Listen,
         process::ProcessId,
-        service::{AppStatus, AuthMode, ConfinementReport},
+        service::{AppStatus, AuthMode, ConfinementReport, Shortages},
         text::Text,
         tls::Tls,
         units::SessionId,
@@ -81,7 +81,7 @@ mod tests {
             supervisor_pid: 1,
             app: AppStatus { command: Text::default(), pid: None },
             control_group: None,
-            ended_for_memory: 0,
+            shortages: Shortages::default(),
             graphics: None,
             workers: states.iter().map(process).collect(),
         }

@@ -8,7 +8,7 @@ use lumen_ipc::{
     process::{ProcessId, Worker},
     service::{
         AppStatus, AuthMode, ConfinementReport, Histogram, HostStatus, Metric, MetricValue,
-        ProcessStatus, SessionStatus,
+        ProcessStatus, SessionStatus, Shortages,
     },
     text::Text,
     tls::Tls,
@@ -58,7 +58,7 @@ fn status(media: &str) -> HostStatus {
             supervisor_pid: 1,
             app: AppStatus { command: Text::default(), pid: None },
             control_group: None,
-            ended_for_memory: 0,
+            shortages: Shortages::default(),
             graphics: None,
             workers,
         }],

@@ -221,7 +221,7 @@ mod tests {
     use lumen_ipc::{
         login::{LoginId, SignInMethod},
         process::{ProcessId, Worker},
-        service::{AppStatus, ConfinementReport, ProcessStatus},
+        service::{AppStatus, ConfinementReport, ProcessStatus, Shortages},
         text::Text,
         units::SessionId,
     };
@@ -264,7 +264,7 @@ mod tests {
             supervisor_pid: 7,
             app: AppStatus { command: Text::default(), pid: None },
             control_group: None,
-            ended_for_memory: 0,
+            shortages: Shortages::default(),
             graphics: None,
             workers,
         }

@@ -3,7 +3,7 @@
 use lumen_ipc::{
     graphics::{GraphicsStatus, Rung},
     process::{ExitCode, Worker},
-    service::{AuthMode, ConfinementReport, HostStatus, ProcessStatus, SessionStatus},
+    service::{AuthMode, ConfinementReport, HostStatus, ProcessStatus, SessionStatus, Shortages},
     text::counted,
     tls::Tls,
     visible::visible,
@@ -91,15 +91,15 @@ fn heading(session: &SessionStatus) -> String {
         Some(false) => "; no control group of its own",
         Some(true) | None => "",
     };
-    let starved = match session.ended_for_memory {
+    let times = |count: u32, what: &str, happened: &str| match count {
         0 => String::new(),
-        count => format!(
-            "; {} ended for memory",
-            counted(count.try_into().unwrap_or(usize::MAX), "program")
-        ),
+        _ => format!("; {} {happened}", counted(count.try_into().unwrap_or(usize::MAX), what)),
     };
+    let Shortages { ended_for_memory, not_started } = session.shortages;
+    let ended = times(ended_for_memory, "program", "ended for memory");
+    let refused = times(not_started, "start", "failed for --app-tasks");
     let line = format!(
-        "session {label}, supervisor pid {}: {app}{group}{starved}",
+        "session {label}, supervisor pid {}: {app}{group}{ended}{refused}",
         session.supervisor_pid
     );
     visible(&line).into_owned()
@@ -243,7 +243,7 @@ mod tests {
             supervisor_pid: 20 + id,
             app: AppStatus { command: Text::truncated(command), pid: Some(30 + id) },
             control_group: (!workers.is_empty()).then_some(false),
-            ended_for_memory: 2 - id,
+            shortages: Shortages { ended_for_memory: 2 - id, not_started: 6 - 3 * id },
             graphics: (id == 1).then(|| {
                 Box::new(GraphicsStatus {
                     rung: Rung::Processor,
@@ -281,7 +281,7 @@ mod tests {
         assert_eq!(words[3..5], [vec!["WORKER", "PID", "UID", "STATE"], row("gateway")]);
         assert!(text.contains(
             "\nsession 1 (work), supervisor pid 21: app foot \\u{1b}[2J (pid 31); no control group of its own; \
-             1 program ended for memory\n"
+             1 program ended for memory; 3 starts failed for --app-tasks\n"
         ));
         assert!(text.contains(
             "\ngraphics rung 3: drawn and encoded by the processor (/dev/dri/renderD128, i915): \

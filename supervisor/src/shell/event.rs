@@ -32,6 +32,7 @@ use super::certificate::{PemError, PemPair};
 use crate::{
     admin::rights::Asker,
     broker::{AttemptId, ErrandId, desktops::OpeningId},
+    control_group::Resource,
     lifecycle::{Helper, Instance, Verdict},
 };
 
@@ -67,8 +68,8 @@ pub(crate) enum Event {
     AppEnded(Verdict),
     /// A request of the gateway.
     Broker(BrokerRequest),
-    /// The kernel has ended so many of a session's guests for lack of memory.
-    GuestsStarved(u32),
+    /// So often a session's guests have lacked a resource.
+    GuestsShort(Resource, u32),
     /// The files of the page's certificate have changed, and were read.
     CertificateRead(Result<PemPair, PemError>),
     /// The addresses of this machine have changed to these.

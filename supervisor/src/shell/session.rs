@@ -14,7 +14,7 @@ use lumen_ipc::{
         signalling::Reason,
     },
     process::{ExitCode, Worker},
-    service::{AppState, AppStatus, SessionStatus},
+    service::{AppState, AppStatus, SessionStatus, Shortages},
     text::Text,
     units::SessionId,
 };
@@ -41,6 +41,7 @@ use super::{
 };
 use crate::{
     broker::Token,
+    control_group::Resource,
     leases::Leases,
     lifecycle::{Action, ECHO, Helper, Input, Instance, Lifecycle, News, Outcome, Verdict},
     search::Search,
@@ -76,8 +77,8 @@ pub(super) struct Session {
     serial: u32,
     /// Whether every worker has been ready.
     complete: bool,
-    /// Guests that the kernel has ended for lack of memory.
-    starved: u32,
+    /// How often guests lacked what they may not have more of.
+    shortages: Shortages,
     log: Log,
     events: Events,
     inbox: mpsc::Receiver<Event>,
@@ -130,7 +131,7 @@ impl Session {
             started: Instant::now(),
             serial: 1,
             complete: false,
-            starved: 0,
+            shortages: Shortages::default(),
             log,
             events,
             inbox,
@@ -164,8 +165,10 @@ impl Session {
             return code;
         }
         tokio::spawn(addresses::watch(self.stage.addresses.clone(), self.events()));
-        if let Some(file) = self.stage.memory_events() {
-            tokio::spawn(session_group::watch_memory(file, self.events()));
+        for resource in Resource::ALL {
+            if let Some(file) = self.stage.shortages(resource) {
+                tokio::spawn(session_group::watch_for_shortage(resource, file, self.events()));
+            }
         }
         self.crew.feed(Input::Begin);
         loop {
@@ -219,13 +222,8 @@ impl Session {
             Event::ChildEnded => self.child_ended(),
             Event::FromHost(news) => self.take_in_host(news),
             Event::Leader(news) => self.take_in_leader(news),
-            Event::GuestsStarved(count) => {
-                warn!(
-                    count = count.saturating_sub(self.starved),
-                    "the kernel ended programs of this desktop, because its app and what that started used more \
-                     memory than they may (--app-memory)"
-                );
-                self.starved = count;
+            Event::GuestsShort(resource, count) => {
+                session_group::note_shortage(resource, &mut self.shortages, count);
             }
             Event::Helper(helper, instance, event) => self.take_in_helper(helper, instance, event),
             Event::Moved(addresses) => {
@@ -477,7 +475,7 @@ impl Session {
                 pid: self.guests.app_pid().map(|pid| pid.as_raw().unsigned_abs()),
             },
             control_group: Some(self.stage.has_group()),
-            ended_for_memory: self.starved,
+            shortages: self.shortages,
             graphics: Some(Box::new(self.stage.graphics.status())),
             workers: self.crew.status(&self.stage, id),
         }

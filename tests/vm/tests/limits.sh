@@ -91,6 +91,9 @@ check_bomb() {
     : >"$scratch/bomb"
     wait_until 'the bomb has been stopped' reached "$guests/pids.events" max
     expect 'processes and threads of the app' "$(<"$guests/pids.current")" "$TASKS"
+    wait_until 'the log says so' prints 'programs of this desktop could not be started' journalctl --unit=lumen-alice
+    as root lumen status --name alice >"$scratch/status"
+    grep -q -E '^session .*; [0-9]+ starts? failed for --app-tasks$' "$scratch/status" || fail "$(<"$scratch/status")"
     # Both desktops serve meanwhile; a successor of a worker is started as ever.
     lumen_user=root
     expect "alice's workers" "$(<"$workers/cgroup.procs")" "$alices_workers"

@@ -38,8 +38,8 @@ use lumen_ipc::{
     ring::{RingCapacity, RingSpan},
     service::{
         AppNews, AppState, AppStatus, BrokerRequest, BrokerResponse, ControlRequest,
-        ControlResponse, Refusal, RelayCredentials, RelayPair, SessionStatus, TuningRequest,
-        TuningResponse,
+        ControlResponse, Refusal, RelayCredentials, RelayPair, SessionStatus, Shortages,
+        TuningRequest, TuningResponse,
     },
     sound::{Percent, SamplePosition, SoundFormat, SoundKbps, SoundPayload},
     text::{Secret, Text},
@@ -346,7 +346,7 @@ fn session_samples() -> Vec<session::ToHost> {
         supervisor_pid: 4711,
         app,
         control_group: Some(true),
-        ended_for_memory: 2,
+        shortages: Shortages { ended_for_memory: 2, not_started: 300 },
         graphics: Some(Box::new(GraphicsStatus {
             rung: Rung::Drawn,
             node: Text::truncated("/dev/dri/renderD128"),

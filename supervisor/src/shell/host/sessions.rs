@@ -12,7 +12,7 @@ use std::{
 use lumen_ipc::{
     link::Generation,
     message::session::{Answer, SessionName, TokenDigest},
-    service::{AppStatus, Refusal, SessionStatus, SessionSummary},
+    service::{AppStatus, Refusal, SessionStatus, SessionSummary, Shortages},
     text::Text,
     units::SessionId,
 };
@@ -323,7 +323,7 @@ impl Sessions {
             graphics: None,
             app: AppStatus { command: Text::default(), pid: None },
             control_group: None,
-            ended_for_memory: 0,
+            shortages: Shortages::default(),
             workers: Vec::new(),
         };
         self.records.iter().map(summary).collect()

@@ -14,10 +14,10 @@
 //! it could kill the supervisor; there the group is for what was left behind, and not against the app.
 
 mod ending;
-mod hunger;
 mod limits;
 mod place;
 mod record;
+mod shortage;
 mod tree;
 
 use std::{
@@ -37,13 +37,13 @@ use self::{
     record::Record,
 };
 pub(crate) use self::{
-    hunger::watch as watch_memory,
     place::{NoGroup, own_group},
     record::end_leftovers,
+    shortage::{note as note_shortage, watch as watch_for_shortage},
     tree::{NoLimits, Tree},
 };
 use super::ffi::in_child;
-use crate::config::GuestLimits;
+use crate::{config::GuestLimits, control_group::Resource};
 
 /// What the lack of a group means, for people.
 pub(crate) const LOSS: &str = "what a killed supervisor leaves of a session goes on: the session has no \
@@ -115,9 +115,9 @@ impl SessionGroup {
         limits::limit(limits, tree, &self.path, &self.path.join(GUESTS))
     }
 
-    /// The file in which the kernel counts guests that it has ended for lack of memory, where it counts memory.
-    pub(crate) fn memory_events(&self) -> Option<OwnedFd> {
-        File::open(self.path.join(GUESTS).join("memory.events")).ok().map(OwnedFd::from)
+    /// The file in which the kernel counts how often guests lacked a resource, if it counts that.
+    pub(crate) fn shortages(&self, of: Resource) -> Option<OwnedFd> {
+        File::open(self.path.join(GUESTS).join(of.file())).ok().map(OwnedFd::from)
     }
 
     /// The way in for the app and helpers.

@@ -40,6 +40,7 @@ use super::{
 use crate::{
     admin::Home,
     config::{AppChoice, GuestLimits, SessionConfig, UdpListen},
+    control_group::Resource,
     environment::Environment,
     lifecycle::Helper,
     plan::{self, Identity, SessionFacts},
@@ -234,9 +235,9 @@ impl SessionStage {
         self.group.is_some()
     }
 
-    /// Where the kernel counts the guests that it ends for lack of memory.
-    pub(crate) fn memory_events(&self) -> Option<OwnedFd> {
-        self.group.as_ref().and_then(SessionGroup::memory_events)
+    /// Where the kernel counts how often guests lack a resource.
+    pub(crate) fn shortages(&self, of: Resource) -> Option<OwnedFd> {
+        self.group.as_ref().and_then(|group| group.shortages(of))
     }
 
     /// The home, if it is removed with the desktop and with all that is saved there.
