@@ -184,6 +184,11 @@ impl State {
         capture.call_back(&view);
     }
 
+    /// Gives back the memory that only pictures need.
+    pub fn rest(&mut self) {
+        self.capture.rest(self.output.id);
+    }
+
     /// The root surfaces of everything that is or could be drawn.
     #[must_use]
     pub fn roots(&self) -> Vec<WlSurface> {

@@ -152,6 +152,12 @@ impl<Memory> Buffers<Memory> {
         retired.map(drop).ok_or(Violation::Illegal("a buffer that was not announced is retired"))
     }
 
+    /// Whether no slot holds a buffer.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slots.iter().all(Option::is_none)
+    }
+
     /// The buffer in a slot.
     #[must_use]
     pub fn get(&self, slot: SlotIndex) -> Option<&Buffer<Memory>> {

@@ -90,6 +90,12 @@ impl Pacing {
         self.changed_at = Some(now);
     }
 
+    /// There are no planes until the screen changes.
+    pub fn picture_lost(&mut self) {
+        self.picture = false;
+        self.key_needed();
+    }
+
     /// A decoder must be able to start, because the earlier packets are useless: they are of another
     /// encoder, or for another reader.
     pub fn key_needed(&mut self) {

@@ -20,6 +20,7 @@ mod picture;
 mod pointer;
 mod proxy;
 mod relay;
+mod rest;
 mod scale;
 mod several;
 mod shown;

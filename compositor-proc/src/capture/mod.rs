@@ -23,7 +23,7 @@ mod slots;
 mod view;
 
 pub use damage::damage_of;
-pub use schedule::{IDLE_INTERVAL, Outcome, Schedule, Step, Waiting};
+pub use schedule::{IDLE_INTERVAL, Outcome, REST_AFTER, Schedule, Step, Waiting};
 pub use view::View;
 
 use std::{collections::HashSet, rc::Rc, time::Instant};
@@ -232,6 +232,24 @@ impl Capture {
         };
         callbacks::present(view, &self.seen, self.schedule.interval(), self.sequence);
         outcome
+    }
+
+    /// Gives back the memory that only pictures need. Media is told that buffers are gone, and the next frame is a
+    /// whole one.
+    pub fn rest(&mut self, output: OutputId) {
+        self.schedule.rested();
+        // Memory that nobody has touched takes none.
+        match Canvas::new(&*self.kernel, self.canvas.size()) {
+            Ok(canvas) => self.canvas = canvas,
+            Err(error) => {
+                return warn!(error = &error as &dyn std::error::Error, "a canvas stays in memory");
+            }
+        }
+        self.start_over();
+        let Some(link) = self.link.clone() else { return };
+        if let Err(error) = self.outward.rest(&link, output) {
+            self.lose(&error);
+        }
     }
 
     /// Handles a commit of a surface. If it or a child waits for a frame callback, `root`, the root

@@ -91,6 +91,13 @@ impl Outward {
         });
     }
 
+    /// Retires all buffers in memory that media has mapped.
+    pub(super) fn rest(&mut self, link: &FramesLink, output: OutputId) -> Result<(), SendError> {
+        self.slots.replace_canvas();
+        self.slots.retain(|name| matches!(name, BufferName::Dmabuf(_)));
+        self.tell_retired(link, output)
+    }
+
     /// Announces `dmabuf`, so that media answers whether it takes it. Returns whether there was room for
     /// another question.
     pub(super) fn ask(

@@ -8,7 +8,7 @@
 //!
 //! INVARIANT (one frame): at most one frame is handed over and not released.
 //! INVARIANT (rate): `n` frames take at least `(n - 1)` intervals, less one [`Schedule::slack`].
-//! INVARIANT (quiet): with nothing changed and no callback wanted, [`Schedule::next`] is `Idle`.
+//! INVARIANT (quiet): with nothing changed, no callback wanted and nothing to give back, [`Schedule::next`] is `Idle`.
 
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,9 @@ use lumen_ipc::units::Fps;
 /// Pace of frame callbacks while nobody watches, and for hidden windows: enough for an app to
 /// notice that time passes, too little to cost anything.
 pub const IDLE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long nobody must have watched until memory for pictures is given back: longer than a page takes to reload.
+pub const REST_AFTER: Duration = Duration::from_secs(15);
 
 /// How much earlier than necessary an app is asked for its next frame.
 const RESPONSE_MARGIN: Duration = Duration::from_millis(1);
@@ -28,6 +31,8 @@ pub enum Step {
     Draw,
     /// Send frame callbacks; then report [`Schedule::called_back`].
     CallBack,
+    /// Give back the memory that only pictures need, because nobody watches; then report [`Schedule::rested`].
+    Rest,
     /// Nothing before this instant.
     Wait(Instant),
     /// Nothing until the next event.
@@ -81,6 +86,8 @@ pub struct Schedule {
     slot: Option<Instant>,
     waiting: Waiting,
     last_callbacks: Option<Instant>,
+    /// When memory is to be given back, unless somebody watches before.
+    rest: Option<Instant>,
     response: Response,
 }
 
@@ -96,6 +103,7 @@ impl Schedule {
             slot: None,
             waiting: Waiting::Nobody,
             last_callbacks: None,
+            rest: None,
             response: Response::new(interval),
         }
     }
@@ -133,6 +141,7 @@ impl Schedule {
     /// Media has a new link end and no frame.
     pub fn attach(&mut self, now: Instant) {
         self.media = Media::Silent;
+        self.rest = None;
         self.slot = None;
         self.changed.get_or_insert(now);
     }
@@ -145,6 +154,11 @@ impl Schedule {
     /// Sets whether anybody watches. Media gets one frame in any case, so that its encoder has a
     /// picture before the first viewer joins.
     pub fn set_watching(&mut self, now: Instant, is_watched: bool) {
+        match (is_watched, self.media) {
+            (true, _) => self.rest = None,
+            (false, Media::Attached { watching: false, .. }) => {}
+            (false, _) => self.rest = Some(now + REST_AFTER),
+        }
         match &mut self.media {
             Media::Absent => {}
             Media::Silent => {
@@ -204,17 +218,30 @@ impl Schedule {
         self.response.asked(now);
     }
 
+    /// Reports that memory was given back.
+    pub const fn rested(&mut self) {
+        self.rest = None;
+    }
+
     /// The next action at `now`.
     #[must_use]
     pub fn next(&self, now: Instant) -> Step {
-        let draw = self.draw_due(now);
-        let call_back = self.callbacks_due(now);
-        match (draw, call_back) {
-            (Some(at), _) if at <= now => Step::Draw,
-            (_, Some(at)) if at <= now => Step::CallBack,
-            (Some(one), Some(other)) => Step::Wait(one.min(other)),
-            (Some(at), None) | (None, Some(at)) => Step::Wait(at),
-            (None, None) => Step::Idle,
+        let due = [
+            (self.draw_due(now), Step::Draw),
+            (self.callbacks_due(now), Step::CallBack),
+            (self.rest_due(), Step::Rest),
+        ];
+        if let Some((_, step)) = due.iter().find(|(at, _)| at.is_some_and(|at| at <= now)) {
+            return *step;
+        }
+        due.into_iter().filter_map(|(at, _)| at).min().map_or(Step::Idle, Step::Wait)
+    }
+
+    /// While media still reads a frame, or lacks its first, nothing can be given back.
+    fn rest_due(&self) -> Option<Instant> {
+        match self.media {
+            Media::Attached { watching: false, fed: true, unreleased: false } => self.rest,
+            _ => None,
         }
     }
 

@@ -66,7 +66,38 @@ fn media_for_which_nobody_watches_gets_one_frame() {
     schedule.drawn(now, Outcome::Sent);
     schedule.released();
     schedule.change(now + ms(30));
-    assert_eq!(schedule.next(now + ms(30)), Step::Idle);
+    assert_eq!(schedule.next(now + ms(30)), Step::Wait(now + REST_AFTER));
+}
+
+#[test]
+fn memory_is_given_back_once_when_nobody_has_watched_for_a_while() {
+    let now = Instant::now();
+    let mut schedule = settled(now);
+    schedule.set_watching(now, false);
+    assert_eq!(schedule.next(now + REST_AFTER - ms(1)), Step::Wait(now + REST_AFTER));
+    // That nobody watches may be said again.
+    schedule.set_watching(now + ms(500), false);
+    assert_eq!(schedule.next(now + REST_AFTER), Step::Rest);
+    schedule.rested();
+    assert_eq!(schedule.next(now + REST_AFTER), Step::Idle);
+    schedule.set_watching(now + 2 * REST_AFTER, true);
+    assert_eq!(schedule.next(now + 2 * REST_AFTER), Step::Draw);
+}
+
+#[test]
+fn memory_is_kept_for_whoever_comes_back_soon_and_while_media_reads_it() {
+    let now = Instant::now();
+    let mut schedule = settled(now);
+    schedule.set_watching(now, false);
+    schedule.set_watching(now + ms(900), true);
+    schedule.drawn(now + ms(900), Outcome::Sent);
+    schedule.set_watching(now + ms(950), false);
+    assert_eq!(schedule.next(now + 2 * REST_AFTER), Step::Idle, "media has a frame");
+    schedule.released();
+    assert_eq!(schedule.next(now + 2 * REST_AFTER), Step::Rest);
+    schedule.attach(now + 2 * REST_AFTER);
+    schedule.set_watching(now + 2 * REST_AFTER, false);
+    assert_eq!(schedule.next(now + 2 * REST_AFTER), Step::Draw, "another media has no frame yet");
 }
 
 #[test]
@@ -124,7 +155,7 @@ fn watching_again_draws_at_once() {
     let mut schedule = settled(now);
     schedule.set_watching(now, false);
     schedule.change(now + ms(30));
-    assert_eq!(schedule.next(now + ms(30)), Step::Idle);
+    assert_eq!(schedule.next(now + ms(30)), Step::Wait(now + REST_AFTER));
     schedule.set_watching(now + ms(90), true);
     assert_eq!(schedule.next(now + ms(90)), Step::Draw);
 }
@@ -137,7 +168,7 @@ fn callbacks_while_nobody_watches_come_once_a_second() {
     schedule.want_callback();
     assert_eq!(schedule.next(now), Step::CallBack);
     schedule.called_back(now, Waiting::Nobody);
-    assert_eq!(schedule.next(now), Step::Idle);
+    assert_eq!(schedule.next(now), Step::Wait(now + REST_AFTER));
     schedule.want_callback();
     assert_eq!(schedule.next(now), Step::Wait(now + IDLE_INTERVAL));
 }
@@ -191,6 +222,7 @@ fn animate(
                 schedule.called_back(now, Waiting::Nobody);
                 answer_at = Some(now + response);
             }
+            Step::Rest => unreachable!("somebody watches"),
             Step::Wait(_) | Step::Idle => {
                 let wake = match step {
                     Step::Wait(at) => Some(at),
@@ -321,6 +353,11 @@ impl World {
                     self.callbacks.push(self.now);
                     self.schedule.called_back(self.now, Waiting::Nobody);
                 }
+                Step::Rest => {
+                    assert!(self.attached && self.fed && !self.unreleased && !self.taken);
+                    assert!(!self.schedule.is_watched(), "memory of pictures that are wanted");
+                    self.schedule.rested();
+                }
                 Step::Wait(at) => {
                     assert!(at > self.now, "a deadline in the past is a busy loop");
                     return;
@@ -343,7 +380,7 @@ impl World {
             match self.schedule.next(self.now) {
                 Step::Draw | Step::CallBack => {}
                 Step::Wait(at) => assert!(at <= self.now + INTERVAL, "a change waits too long"),
-                Step::Idle => panic!("a change is forgotten"),
+                Step::Idle | Step::Rest => panic!("a change is forgotten"),
             }
         }
     }

@@ -429,6 +429,7 @@ impl Compositor {
             match self.state.capture.schedule.next(now) {
                 Step::Draw => self.state.draw(),
                 Step::CallBack => self.state.call_back(),
+                Step::Rest => self.state.rest(),
                 Step::Wait(at) => return Some(at),
                 Step::Idle => return None,
             }

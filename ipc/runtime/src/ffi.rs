@@ -50,6 +50,17 @@ pub(crate) fn take_inherited(number: RawFd) -> Option<OwnedFd> {
     (flags >= 0).then(|| unsafe { OwnedFd::from_raw_fd(number) })
 }
 
+/// Gives back to the kernel what is free in the heap, which the allocator keeps for later otherwise.
+#[cfg(target_env = "gnu")]
+pub(crate) fn trim_heap() {
+    // SAFETY: malloc_trim touches nothing but free memory of the allocator's own, under its locks.
+    unsafe { libc::malloc_trim(0) };
+}
+
+/// Other C libraries keep little.
+#[cfg(not(target_env = "gnu"))]
+pub(crate) const fn trim_heap() {}
+
 /// Ends the process at once, without destructors and without waiting for other threads.
 pub(crate) fn exit_now(code: ExitCode) -> ! {
     exit(i32::from(code.number()))

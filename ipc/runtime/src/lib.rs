@@ -58,3 +58,8 @@ pub mod wake;
 
 pub use async_channel::AsyncChannel;
 pub use fds::{is_shut_down, make_nonblocking};
+
+/// Gives back to the kernel what is free in the heap. Worth its time only after much has been freed for long.
+pub fn trim_heap() {
+    ffi::trim_heap();
+}

@@ -6,6 +6,7 @@
 mod drawing;
 mod encoders;
 mod figures;
+mod held;
 mod outlet;
 mod screen;
 mod session;

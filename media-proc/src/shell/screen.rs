@@ -99,6 +99,8 @@ pub(super) struct Taken {
     pub(super) changed: bool,
     /// The screen has another size, or comes from another compositor.
     pub(super) anew: bool,
+    /// Nobody watches, and the compositor has given its buffers back: there is no screen until it draws one.
+    pub(super) rests: bool,
 }
 
 impl Screen {
@@ -186,12 +188,17 @@ impl Screen {
                     }
                     ToMedia::BufferRetired { output, slot } => {
                         link.buffers.retire(output, slot).map_err(violation)?;
+                        if link.buffers.is_empty() && !self.wanted.is_some_and(|it| it.watched) {
+                            link.fresh = true;
+                            taken.rests |= self.picture.take().is_some();
+                        }
                     }
                     ToMedia::FrameReady(ready) => {
                         let drawing = self.drawing.as_mut();
                         let brought = link.frame(&mut self.picture, &ready, (drawing, figures))?;
                         taken.changed |= brought.changed;
                         taken.anew |= brought.anew;
+                        taken.rests = false;
                     }
                 },
                 Err(ReceiveError::Empty) => break,
@@ -333,7 +340,7 @@ impl Link {
         figures.macroblocks_converted.add(damage.changed() as u64);
         figures.frame_wait.record(taken.since(ready.rendered));
         figures.convert.record(converted.since(taken));
-        Ok(Taken { changed: damage.changed() > 0, anew })
+        Ok(Taken { changed: damage.changed() > 0, anew, rests: false })
     }
 }
 

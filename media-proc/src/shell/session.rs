@@ -16,7 +16,7 @@ use lumen_ipc::{
     service::MediaConfig,
     units::{FrameSize, Kbps, OutputId},
 };
-use lumen_ipc_runtime::{clock, log::RateLimit, metrics::Registry};
+use lumen_ipc_runtime::{clock, log::RateLimit, metrics::Registry, trim_heap};
 use tracing::{debug, info, trace, warn};
 
 use super::{
@@ -24,6 +24,7 @@ use super::{
     drawing::Drawing,
     encoders::{Encoders, NoEncoding},
     figures::Figures,
+    held::Held,
     outlet::{Delivery, Outlet, Packets},
     screen::{Frames, Screen, Shown, Taken},
     tuning::{Desk, Told},
@@ -52,7 +53,7 @@ pub(super) struct Session {
     ladder: Ladder,
     /// The picture as it is encoded, if that is smaller than the screen.
     reduced: Option<Reduced>,
-    encoder: Encoder,
+    encoder: Held,
     encoders: Encoders,
     /// Motion detection's memory of the picture encoded last.
     memory: Memory,
@@ -117,7 +118,7 @@ impl Session {
             efforts: Efforts::new(Duration::from_micros(config.max_fps.interval_micros())),
             ladder: Ladder::new(config.max_fps),
             reduced: None,
-            encoder,
+            encoder: encoder.into(),
             encoders: Encoders::new(config),
             memory: Memory::default(),
             told: None,
@@ -165,7 +166,7 @@ impl Session {
     ) -> Result<String, NoEncoding> {
         let wanted = (self.encoder.size(), told);
         let (encoder, why) = self.encoders.encode_with(device, watch, wanted)?;
-        self.encoder = encoder;
+        self.encoder = encoder.into();
         self.outlet.offer(Encoder::formats(true));
         Ok(why)
     }
@@ -284,6 +285,10 @@ impl Session {
         if watched != before.is_some_and(|before| before.watchers > 0) {
             info!(watched, "whether anybody watches changed");
         }
+        if watched {
+            // While the compositor draws.
+            self.encoder.make_ready(&self.encoders);
+        }
         self.screen.want(demand.of_output());
         self.figures.watchers.set(demand.watchers.into());
         self.pacing.set_watched(watched);
@@ -303,10 +308,22 @@ impl Session {
             self.pacing.key_needed();
             self.ladder.forget();
         }
+        if taken.rests {
+            self.rest();
+        }
         if taken.changed {
             self.pacing.screen_changed(now);
             self.ladder.changed(now);
         }
+    }
+
+    /// Gives back what only pictures need, until the compositor draws the next one.
+    fn rest(&mut self) {
+        info!("nobody watches: memory for pictures is given back");
+        self.encoder.give_back(&self.encoders);
+        (self.reduced, self.memory) = (None, Memory::default());
+        self.pacing.picture_lost();
+        trim_heap();
     }
 
     fn encode(&mut self, now: Instant, work: Work) -> Result<(), Failure> {
@@ -334,10 +351,7 @@ impl Session {
         // Another format begins with a keyframe, which may have to wait.
         let wanted = self.told.and_then(|told| told.demand.format).filter(|_| work == Work::Key);
         let format = wanted.unwrap_or_else(|| self.encoder.format());
-        if (self.encoder.size(), self.encoder.format()) != (size, format) {
-            info!(%size, %format, "opening another encoder");
-            self.encoder = self.encoders.open(format, size).map_err(Failure::Open)?;
-        }
+        let encoder = self.encoder.of(&self.encoders, (format, size)).map_err(Failure::Open)?;
         let _watched = self.encoders.encoding();
         let begun = clock::now();
         let relation = self.memory.relate(&shown.planes, &shown.changed);
@@ -354,14 +368,14 @@ impl Session {
         let mut quantizer = self.rate.choose(now, ask);
         let effort = self.efforts.choose(now, kind, quantizer);
         let mut picture = Picture { planes, changed, kind, quantizer, effort };
-        let mut unit = self.encoder.encode(picture).map_err(Failure::Encode)?;
+        let mut unit = encoder.encode(picture).map_err(Failure::Encode)?;
         if self.rate.refuses(ask, quantizer, unit.bytes.len()) {
             self.figures.refused.increment();
             self.rate.refused(ask, quantizer, unit.bytes.len());
             (ask.kind, picture.kind) = (Kind::Key, PictureKind::Key);
             quantizer = self.rate.choose(now, ask);
             picture.quantizer = quantizer;
-            unit = self.encoder.encode(picture).map_err(Failure::Encode)?;
+            unit = encoder.encode(picture).map_err(Failure::Encode)?;
         }
         let encoded = clock::now();
         let (length, direct) = (unit.bytes.len(), unit.direct);

@@ -34,6 +34,7 @@ mod hostile;
 mod keys;
 mod ladder;
 mod layers;
+mod rest;
 
 const FORMAT: VideoFormat = VideoFormat::H264ConstrainedBaseline;
 const WIDTH: u16 = 128;
