@@ -1,5 +1,5 @@
-//! What media may still do while it serves: nothing beyond the base policy, unless it draws by a graphics
-//! processor.
+//! What media may still do while it serves: beyond the base policy it gives the ring's memory back, unless it draws by a
+//! graphics processor.
 //!
 //! x264 runs on the caller's thread, and neither it nor the colour converter opens any file; both
 //! detect the processor by its own instructions. Encoders of a new size and newly announced buffers
@@ -33,7 +33,13 @@ const PRIVATE_MEMORY_DRAWING: u64 = 2048 * MIB;
 /// The confinement.
 #[must_use]
 pub fn policy() -> Policy {
-    Policy::base().open_files(OPEN_FILES).private_memory(PRIVATE_MEMORY)
+    giving_back(Policy::base()).open_files(OPEN_FILES).private_memory(PRIVATE_MEMORY)
+}
+
+/// Also lets shared memory that media writes be given back.
+fn giving_back(policy: Policy) -> Policy {
+    let remove = Condition::arg(2).equals(c::MADV_REMOVE);
+    policy.allow_when(c::SYS_madvise, &[remove], "the ring takes no memory while nobody watches")
 }
 
 /// What a driver reads while it is loaded. Some of these are files or do not exist everywhere.
@@ -116,7 +122,7 @@ const DRM: u64 = (b'd' as u64) << 8;
 #[must_use]
 pub fn drawing() -> Policy {
     let request = Condition::arg(1);
-    let mut policy = Policy::base()
+    let mut policy = giving_back(Policy::base())
         .open_files(OPEN_FILES_DRAWING)
         .private_memory(PRIVATE_MEMORY_DRAWING)
         // DRM_COMMAND_BASE to DRM_COMMAND_END, in two parts that a mask can name.

@@ -113,6 +113,16 @@ impl Outlet {
         }
     }
 
+    /// Gives the ring's memory back until it is written again, if rtc has read all of it.
+    pub(super) fn rest(&self) {
+        if self.link.as_ref().is_some_and(|link| link.read < link.written) {
+            return;
+        }
+        if let Err(error) = self.memory.clear() {
+            debug!(%error, "the ring stays in memory");
+        }
+    }
+
     /// Whether a packet would be accepted.
     pub(super) fn is_open(&self) -> bool {
         self.link.as_ref().is_some_and(|link| link.blocked == Blocked::No)

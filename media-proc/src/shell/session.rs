@@ -323,6 +323,7 @@ impl Session {
         self.encoder.give_back(&self.encoders);
         (self.reduced, self.memory) = (None, Memory::default());
         self.pacing.picture_lost();
+        self.outlet.rest();
         trim_heap();
     }
 

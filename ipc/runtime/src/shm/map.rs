@@ -13,7 +13,7 @@ use std::{
     slice,
 };
 
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
 
 use super::OutOfBounds;
 
@@ -84,6 +84,14 @@ impl WriteMapping {
         // SAFETY: `offset + length` was just checked against the mapping's length, and the mapping
         // is writable; `bytes` cannot overlap it, because no slice of it is ever handed out.
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.as_mut_ptr().add(offset), length) };
+        Ok(())
+    }
+
+    /// Gives the pages back to the kernel; each process that maps them reads zeros from then on.
+    pub(super) fn clear(&self) -> io::Result<()> {
+        // SAFETY: the range is a whole mapping of ours, and no slice of it is ever handed out. Whoever else maps it
+        // must expect any bytes at any time.
+        unsafe { madvise(self.as_mut_ptr().cast(), self.len(), Advice::LinuxRemove) }?;
         Ok(())
     }
 }

@@ -133,6 +133,14 @@ impl SharedMemory {
         self.mapping.as_mut_ptr()
     }
 
+    /// Gives its pages back to the kernel, until they are written again. Both sides read zeros.
+    ///
+    /// # Errors
+    /// The kernel's error.
+    pub fn clear(&self) -> io::Result<()> {
+        self.mapping.clear()
+    }
+
     /// Copies `bytes` to `offset`.
     ///
     /// # Errors
@@ -201,6 +209,19 @@ mod tests {
         let view = SharedView::map(granted(&memory), BYTES).expect("map");
         memory.write(BYTES - 3, &[1, 2, 3]).expect("in bounds");
         assert_eq!(view.bytes().get(BYTES - 4..), Some(&[0, 1, 2, 3][..]));
+    }
+
+    #[test]
+    fn cleared_memory_takes_no_pages_until_it_is_written_again() {
+        let memory = SharedMemory::create("test", 1 << 20).expect("memfd");
+        let view = SharedView::map(granted(&memory), 1 << 20).expect("sealed");
+        let blocks = || rustix::fs::fstat(memory.descriptor()).expect("open").st_blocks;
+        memory.write(0, &[7; 1 << 20]).expect("inside");
+        assert!(blocks() > 0);
+        memory.clear().expect("the kernel takes it");
+        assert_eq!((blocks(), view.bytes()[9]), (0, 0));
+        memory.write(9, &[8]).expect("inside");
+        assert_eq!(view.bytes()[9], 8);
     }
 
     #[test]
