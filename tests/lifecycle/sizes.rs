@@ -64,11 +64,14 @@ fn workers_killed_leave_the_desktop_its_size() -> Result<()> {
         for (worker, process) in victims.iter().zip(processes) {
             rig.successor(*worker, process)?;
         }
-        page.wait_until_quiet()?;
-        let sizes = sizes_after(&page, shown)?;
         // With rtc its viewers are gone, and with them the compositor's only source: where both die,
         // the desktop begins anew until the page is back.
         let starts_over = victims.contains(&Rtc) && victims.contains(&Compositor);
+        wait_until(&format!("the desktop has its size after {victims:?} were killed"), || {
+            sizes_after(&page, shown).is_ok_and(|sizes| sizes.last() == Some(&SIZE))
+        })?;
+        page.wait_until_quiet()?;
+        let sizes = sizes_after(&page, shown)?;
         ensure!(sizes.last() == Some(&SIZE), "{victims:?} killed: {sizes:?}");
         ensure!(
             starts_over || sizes.iter().all(|size| *size == SIZE),
