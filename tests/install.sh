@@ -27,6 +27,7 @@ compilers                        build-essential
 command:cmake                    cmake
 command:pkg-config               pkg-config
 module:libpipewire-0.3           libpipewire-0.3-dev
+module:vpx                       libvpx-dev
 module:x264                      libx264-dev
 module:pixman-1                  libpixman-1-dev
 module:xkbcommon                 libxkbcommon-dev
@@ -159,7 +160,7 @@ compiles() {
     printf '#include <%s>\n' "$header" | "$compiler" -x "$language" -fsyntax-only - 2>/dev/null
 }
 
-# bindgen, which x264-sys and libspa-sys use, loads libclang at build time. It accepts the file names below, and not
+# bindgen, which lumen-media, x264-sys and libspa-sys use, loads libclang at build time. It accepts the file names below, and not
 # libclang-cpp, the library of the compiler itself, which other packages install.
 has_libclang() {
     find ${LIBCLANG_PATH:+"$LIBCLANG_PATH"} /usr/lib/llvm-*/lib /usr/lib /usr/lib64 /usr/local/lib \

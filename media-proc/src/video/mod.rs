@@ -12,6 +12,7 @@ mod colour_tests;
 mod direct;
 pub mod h264;
 pub mod vaapi;
+pub mod vp8;
 pub mod x264;
 
 use lumen_ipc::{
