@@ -60,6 +60,7 @@ test('reportLines, a report, are sentences', () => {
       desktop: { width: 1920, height: 1080 },
       fps: 19.6,
       quantizer: 38,
+      format: 'H.264',
     },
     paths: [
       { name: 'direct UDP', url: null, works: null, millis: null, reason: 'Not wanted.' },
@@ -69,7 +70,7 @@ test('reportLines, a report, are sentences', () => {
   });
   assert.deepEqual(lines, [
     'Connected by relay TCP, 20 ms round trip.',
-    'Picture: 960×540 instead of 1920×1080, 20 a second, quantizer 38. The network carries no more.',
+    'Picture: 960×540 instead of 1920×1080, H.264, 20 a second, quantizer 38. The network carries no more.',
     'direct UDP: not tried. Not wanted.',
     'relay UDP: does not work. No answer over UDP; a firewall on the way may block it.',
     'relay TCP: works, ready in 31 ms.',
@@ -83,10 +84,14 @@ const inbound = (video) => [{ type: 'inbound-rtp', id: 'V', kind: 'video', ...vi
 test('usedPicture, pictures between two looks, are averaged apart from those before', () => {
   const size = { frameWidth: 640, frameHeight: 360, framesPerSecond: 15 };
   const before = inbound({ ...size, framesDecoded: 100, qpSum: 2000 });
-  const after = inbound({ ...size, framesDecoded: 110, qpSum: 2400 });
+  const codec = { type: 'codec', id: 'C', mimeType: 'video/H264' };
+  const after = [...inbound({ ...size, framesDecoded: 110, qpSum: 2400, codecId: 'C' }), codec];
   const coded = { width: 640, height: 360 };
-  const expected = { coded, desktop: null, fps: 15, quantizer: 40 };
+  const expected = { coded, desktop: null, fps: 15, quantizer: 40, format: 'H.264' };
   assert.deepEqual(usedPicture(before, after, null), expected);
+  const vp8 = usedPicture(before, [...after.slice(0, 1), { ...codec, mimeType: 'video/VP8' }], null);
+  assert.equal(vp8?.format, 'VP8');
+  assert.equal(usedPicture(before, after.slice(0, 1), null)?.format, null);
   assert.equal(usedPicture(after, after, null)?.quantizer, 22, 'a still picture: all there were');
   assert.equal(usedPicture([], after, coded)?.quantizer, 22);
   assert.equal(usedPicture([], inbound({ framesDecoded: 0 }), null), null);
@@ -96,7 +101,7 @@ test('usedPicture, pictures between two looks, are averaged apart from those bef
 test('reportLines, a whole picture that is still, names neither another size nor a rate', () => {
   const coded = { width: 1280, height: 720 };
   for (const desktop of [null, { ...coded }]) {
-    const picture = { coded, desktop, fps: 0, quantizer: null };
+    const picture = { coded, desktop, fps: 0, quantizer: null, format: null };
     const lines = reportLines({ used: null, picture, paths: [] });
     assert.deepEqual(lines, ['Not connected.', 'Picture: 1280×720, still.']);
   }

@@ -11,7 +11,8 @@ import { shownSize } from './letterbox.js';
  * @typedef {{ name: PathName, roundTripMillis: number | null }} UsedPath
  * @typedef {{ name: PathName, url: string | null, works: boolean | null, millis: number | null,
  *   reason: string }} TriedPath
- * @typedef {{ coded: Size, desktop: Size | null, fps: number, quantizer: number | null }} UsedPicture
+ * @typedef {{ coded: Size, desktop: Size | null, fps: number, quantizer: number | null,
+ *   format: string | null }} UsedPicture
  * @typedef {{ used: UsedPath | null, picture: UsedPicture | null, paths: TriedPath[] }} Report
  * @typedef {{ type: string, id: string, [field: string]: unknown }} Stats
  */
@@ -58,6 +59,7 @@ export function usedPicture(before, after, desktop) {
   const since = Number(earlier?.['framesDecoded'] ?? 0);
   const start = earlier !== undefined && since < decoded ? earlier : null;
   const sum = video['qpSum'];
+  const codec = after.find((one) => one.type === 'codec' && one.id === video['codecId']);
   const pictures = decoded - (start === null ? 0 : since);
   return {
     coded: { width: Number(video['frameWidth']), height: Number(video['frameHeight']) },
@@ -66,7 +68,17 @@ export function usedPicture(before, after, desktop) {
     fps: Number(video['framesPerSecond'] ?? 0),
     quantizer:
       typeof sum === 'number' ? Math.round((sum - Number(start?.['qpSum'] ?? 0)) / pictures) : null,
+    format: formatName(codec?.['mimeType']),
   };
+}
+
+/**
+ * @param {unknown} mimeType such as `video/H264`
+ * @returns {string | null} the format's name for people
+ */
+function formatName(mimeType) {
+  const [, name] = typeof mimeType === 'string' ? mimeType.split('/') : [];
+  return name === 'H264' ? 'H.264' : (name ?? null);
 }
 
 /**
@@ -142,14 +154,15 @@ export function reportLines({ used, picture, paths }) {
 }
 
 /** @param {UsedPicture} picture */
-function pictureLine({ coded, desktop, fps, quantizer }) {
+function pictureLine({ coded, desktop, fps, quantizer, format }) {
   const isWhole = desktop === null || shownSize(coded, desktop) !== desktop;
   const sizes = `${coded.width}×${coded.height}`;
   const size = isWhole ? sizes : `${sizes} instead of ${desktop.width}×${desktop.height}`;
   const coarse = quantizer === null ? '' : `, quantizer ${quantizer}`;
+  const how = format === null ? '' : `, ${format}`;
   const moving = fps > 0 ? `${Math.round(fps)} a second` : 'still';
   const reason = isWhole ? '' : ' The network carries no more.';
-  return `Picture: ${size}, ${moving}${coarse}.${reason}`;
+  return `Picture: ${size}${how}, ${moving}${coarse}.${reason}`;
 }
 
 /** @param {UsedPath} used */

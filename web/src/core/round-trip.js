@@ -22,7 +22,7 @@ export function withRoundTrip(sdp) {
     .flatMap((line) => {
       if (line.startsWith('m=')) formats = VIDEO.exec(line)?.[1]?.split(' ') ?? [];
       const [, format, codec] = /^a=rtpmap:(\d+) ([^/]+)\/90000$/.exec(line) ?? [];
-      const isCodec = codec === 'H264' && formats.includes(format ?? '');
+      const isCodec = /^(H264|VP8)$/.test(codec ?? '') && formats.includes(format ?? '');
       const added = `a=rtcp-fb:${format} rrtr`;
       return isCodec && !lines.includes(added) ? [line, added] : [line];
     })

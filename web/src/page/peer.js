@@ -7,6 +7,8 @@
 // continues. Only if none is found is the connection lost.
 
 import { decodeOutput, encodeInput } from '../core/input-codec.js';
+import { offeredFormats } from '../core/formats.js';
+import { loopbackAdvice } from '../core/loopback.js';
 import { Path } from '../core/path.js';
 import { withRoundTrip } from '../core/round-trip.js';
 import { withStereo } from '../core/signalling.js';
@@ -37,7 +39,10 @@ const MAX_QUEUED_TEXT = 32 * 1024;
  * it. */
 const LOW_PRIORITY = /** @type {RTCDataChannelInit} */ ({ priority: 'very-low' });
 
-const BROWSERS = 'Chrome, Chromium, Edge or Safari';
+/** A path on the same machine is found well within this many milliseconds. */
+const LOOPBACK_PATIENCE = 4000;
+
+const BROWSERS = 'Chrome, Chromium, Edge, Firefox or Safari';
 
 /**
  * What this browser lacks, reported before anything is tried.
@@ -48,10 +53,9 @@ export function findObstacle() {
     return `This browser has no WebRTC, or it is switched off. Use a current ${BROWSERS}.`;
   }
   const video = RTCRtpReceiver.getCapabilities?.('video');
-  const hasH264 = video?.codecs.some((codec) => codec.mimeType.toLowerCase() === 'video/h264');
   // Without the list of codecs the offer is tried; the desktop refuses one without a common codec.
-  if (video && !hasH264) {
-    return `This browser cannot decode H.264 video. Use ${BROWSERS}, or in Firefox switch on the OpenH264 plugin.`;
+  if (video && offeredFormats(video.codecs).length === 0) {
+    return `This browser can decode none of the formats that the desktop is sent in, H.264 and VP8. Use a current ${BROWSERS}.`;
   }
   return null;
 }
@@ -138,9 +142,21 @@ export class Peer {
       const measures = this.#connection.localDescription?.sdp.includes(' rrtr\r\n');
       const answer = measures ? withRoundTrip(sdp) : sdp;
       await this.#connection.setRemoteDescription({ type: 'answer', sdp: answer });
+      this.#doubtLoopback(sdp);
     } catch (error) {
       this.#lost('The desktop and this browser found no common video format.', error);
     }
+  }
+
+  /** Firefox itself waits for ever where it knows of no path. @param {string} answer */
+  #doubtLoopback(answer) {
+    const advice = loopbackAdvice(answer, navigator.userAgent);
+    if (advice === null) return;
+    const timer = setTimeout(() => {
+      const isFound = ['connected', 'completed'].includes(this.#connection.iceConnectionState);
+      if (!isFound && !this.#path.isSought) this.#lost(advice);
+    }, LOOPBACK_PATIENCE);
+    this.#listeners.signal.addEventListener('abort', () => clearTimeout(timer));
   }
 
   /** @param {string} candidate of the desktop that was not in its answer */
@@ -272,10 +288,8 @@ export class Peer {
     // Frames are shown as they arrive: one late frame is better than a delay of all later ones.
     receiver.jitterBufferTarget = 0;
     if ('playoutDelayHint' in receiver) receiver.playoutDelayHint = 0;
-    const codecs = RTCRtpReceiver.getCapabilities?.('video')?.codecs.filter(({ mimeType }) =>
-      ['video/h264', 'video/rtx'].includes(mimeType.toLowerCase()),
-    );
-    if (codecs) transceiver.setCodecPreferences?.(codecs);
+    const video = RTCRtpReceiver.getCapabilities?.('video');
+    if (video) transceiver.setCodecPreferences?.(offeredFormats(video.codecs));
     return receiver;
   }
 
