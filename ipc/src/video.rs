@@ -17,11 +17,14 @@ pub enum VideoFormat {
     H264ConstrainedBaseline,
     /// H.264, Main profile, in the same form. It takes fewer bits where they are short.
     H264Main,
+    /// VP8, which every browser takes that has WebRTC (RFC 7742, section 5). It takes more bits and more
+    /// time than H.264, so it serves only where somebody cannot take that.
+    Vp8,
 }
 
 impl VideoFormat {
     /// Every format, the best first.
-    pub const ALL: [Self; 2] = [Self::H264Main, Self::H264ConstrainedBaseline];
+    pub const ALL: [Self; 3] = [Self::H264Main, Self::H264ConstrainedBaseline, Self::Vp8];
 
     /// The name for people.
     #[must_use]
@@ -29,6 +32,7 @@ impl VideoFormat {
         match self {
             Self::H264ConstrainedBaseline => "H.264",
             Self::H264Main => "H.264 Main",
+            Self::Vp8 => "VP8",
         }
     }
 }

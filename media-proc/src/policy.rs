@@ -1,10 +1,11 @@
 //! What media may still do while it serves: beyond the base policy it gives the ring's memory back, unless it draws by a
 //! graphics processor.
 //!
-//! x264 runs on the caller's thread, and neither it nor the colour converter opens any file; both
-//! detect the processor by its own instructions. Encoders of a new size and newly announced buffers
-//! need memory and shared mappings, which the base policy allows without execution. The packet ring
-//! is made before confinement and serves every rtc in turn.
+//! x264 and libvpx run on the caller's thread, and neither they nor the colour converter need any file; all
+//! detect the processor by its own instructions. libvpx counts processors whenever an encoder is opened, by a
+//! file of the kernel, and is refused it: the C library then counts those that the thread may run on. Encoders
+//! of a new size and newly announced buffers need memory and shared mappings, which the base policy allows
+//! without execution. The packet ring is made before confinement and serves every rtc in turn.
 //!
 //! A driver is loaded and tried while media can read little more than libraries ([`drawing`]), and before
 //! system calls are filtered. Afterwards it opens nothing any more: what it tries to open it is refused,
@@ -33,7 +34,11 @@ const PRIVATE_MEMORY_DRAWING: u64 = 2048 * MIB;
 /// The confinement.
 #[must_use]
 pub fn policy() -> Policy {
-    giving_back(Policy::base()).open_files(OPEN_FILES).private_memory(PRIVATE_MEMORY)
+    giving_back(Policy::base()).open_files(OPEN_FILES).private_memory(PRIVATE_MEMORY).refuse(
+        c::SYS_openat,
+        c::EACCES,
+        "libvpx counts processors by a file, and works without",
+    )
 }
 
 /// Also lets shared memory that media writes be given back.

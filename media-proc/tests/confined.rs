@@ -1,4 +1,4 @@
-//! x264, the converter and the guard of an app's memory do all that media asks of them while it is
+//! x264, libvpx, the converter and the guard of an app's memory do all that media asks of them while it is
 //! confined: a call outside the policy would end this process. Not a `#[test]`, because confinement
 //! applies to the whole process and cannot be undone.
 
@@ -24,7 +24,10 @@ fn main() -> anyhow::Result<()> {
     confine::confine(&policy::policy(), Worker::Media.binary()).context("confinement")?;
     // A desktop, a smaller one and the largest: each size opens an encoder anew.
     for (width, height) in [(1920, 1080), (640, 360), (4096, 2304)] {
-        encode(FrameSize::new(width, height)?).context("after confinement")?;
+        for format in VideoFormat::ALL {
+            let encoded = encode(format, FrameSize::new(width, height)?);
+            encoded.with_context(|| format!("{format} after confinement"))?;
+        }
     }
     torn(short.into()).context("after confinement")
 }
@@ -38,24 +41,20 @@ fn torn(short: OwnedFd) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn encode(size: FrameSize) -> anyhow::Result<()> {
+fn encode(format: VideoFormat, size: FrameSize) -> anyhow::Result<()> {
     let pixels = vec![100; size.frame_bytes()];
     let frame = Frame::new(&pixels, size.stride_bytes(), size)?;
     let (mut planes, changed) = (Planes::new(size), MacroblockMap::whole(size));
     planes.update(frame, &changed)?;
-    let mut encoder = Encoder::open(
-        VideoFormat::H264ConstrainedBaseline,
-        size,
-        Fps::clamped(60),
-        Kbps::clamped(8000),
-    )?;
+    let mut encoder = Encoder::open(format, size, Fps::clamped(60), Kbps::clamped(8000))?;
     for kind in
         [PictureKind::Key, PictureKind::Predicted, PictureKind::Moved(64), PictureKind::Fresh]
     {
         let quantizer = Quantizer::FINEST;
-        let effort = Effort::Thorough;
-        let picture = Picture { planes: &planes, changed: &changed, kind, quantizer, effort };
-        ensure!(!encoder.encode(picture)?.bytes.is_empty(), "nothing came out for {size}");
+        for effort in [Effort::Quick, Effort::Thorough, Effort::Thrifty] {
+            let picture = Picture { planes: &planes, changed: &changed, kind, quantizer, effort };
+            ensure!(!encoder.encode(picture)?.bytes.is_empty(), "nothing came out for {size}");
+        }
     }
     Ok(())
 }

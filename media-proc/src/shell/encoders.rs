@@ -108,9 +108,10 @@ impl Encoders {
     }
 
     /// Opens an encoder for pictures of `size`. A graphics processor knows one format only, which is the only
-    /// one that was offered.
+    /// one of H.264 that was offered.
     pub(super) fn open(&self, format: VideoFormat, size: FrameSize) -> Result<Encoder, OpenError> {
-        let Some((device, watch)) = &self.device else {
+        let device = self.device.as_ref().filter(|_| format != VideoFormat::Vp8);
+        let Some((device, watch)) = device else {
             return Encoder::open(format, size, self.fps, self.bitrate);
         };
         let _opening = watch.opening();

@@ -1,6 +1,6 @@
 //! The metrics of media.
 
-use lumen_ipc::units::FrameSize;
+use lumen_ipc::{units::FrameSize, video::VideoFormat};
 use lumen_ipc_runtime::metrics::{Counter, Gauge, Histogram, Registry};
 
 use crate::{effort::Effort, pacing::Work, video::Quantizer};
@@ -49,6 +49,8 @@ pub(super) struct Figures {
     pub(super) rung: Gauge,
     /// The most changes encoded in a second.
     pub(super) fps_limit: Gauge,
+    /// Format of the picture encoded last: 0 H.264 Main, 1 H.264 Constrained Baseline, 2 VP8.
+    pub(super) coded_format: Gauge,
     /// Size of the picture encoded last.
     pub(super) coded_width: Gauge,
     pub(super) coded_height: Gauge,
@@ -83,6 +85,7 @@ impl Figures {
             target: registry.gauge("target_kbps"),
             rung: registry.gauge("ladder_rung_number"),
             fps_limit: registry.gauge("limit_pictures_per_second"),
+            coded_format: registry.gauge("coded_format_number"),
             coded_width: registry.gauge("coded_width_pixels"),
             coded_height: registry.gauge("coded_height_pixels"),
             quantizer: registry.gauge("quantizer_steps"),
@@ -93,7 +96,17 @@ impl Figures {
     }
 
     /// Says what the newest picture is like.
-    pub(super) fn describe(&self, size: FrameSize, quantizer: Quantizer, effort: Effort) {
+    pub(super) fn describe(
+        &self,
+        (size, format): (FrameSize, VideoFormat),
+        quantizer: Quantizer,
+        effort: Effort,
+    ) {
+        self.coded_format.set(match format {
+            VideoFormat::H264Main => 0,
+            VideoFormat::H264ConstrainedBaseline => 1,
+            VideoFormat::Vp8 => 2,
+        });
         self.coded_width.set(size.width().into());
         self.coded_height.set(size.height().into());
         self.quantizer.set(quantizer.value().into());

@@ -61,7 +61,7 @@ pub(super) struct Session {
     told: Option<Told>,
     figures: Figures,
     /// The values the last summary was made of.
-    summarised: Option<(Option<FrameSize>, FrameSize, u16, Kbps)>,
+    summarised: Option<(Option<FrameSize>, FrameSize, &'static str, u16, Kbps)>,
 }
 
 /// Encoder or driver failed. Media then ends, and its successor opens another.
@@ -255,8 +255,8 @@ impl Session {
     pub(super) fn new_summary(&mut self) -> Option<String> {
         let size = self.screen.picture().map(|shown| shown.planes.size());
         let (watchers, target) = (self.watchers(), self.rate.target());
-        let encoded = self.encoder.size();
-        let state = (size, encoded, watchers, target);
+        let (encoded, encoder) = (self.encoder.size(), self.encoder.name());
+        let state = (size, encoded, encoder, watchers, target);
         if self.summarised == Some(state) {
             return None;
         }
@@ -266,7 +266,6 @@ impl Session {
             Some(size) if size == encoded => size.to_string(),
             Some(size) => format!("{size} sent as {encoded}"),
         };
-        let encoder = self.encoder.name();
         Some(format!("{picture}, {encoder}, at most {target} kbit/s, {watchers} watching"))
     }
 
@@ -414,7 +413,7 @@ impl Session {
         shown.changed.clear();
         trace!(?work, quantizer = quantizer.value(), length, "encoded a picture");
         self.figures.count(work, direct, length, encoded.since(begun));
-        self.figures.describe(size, quantizer, effort);
+        self.figures.describe((size, format), quantizer, effort);
         Ok(delivery)
     }
 

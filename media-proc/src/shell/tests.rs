@@ -30,6 +30,7 @@ use super::{session::Session, *};
 use crate::pacing::STILL_AFTER;
 
 mod demand;
+mod formats;
 mod hostile;
 mod keys;
 mod ladder;

@@ -4,7 +4,7 @@
 //! has one variant for each format, and all that is particular to a format stays inside it: `h264`
 //! gives pictures that are mostly known already to `direct`, which codes them quickly, and all
 //! others to [`x264`], which it opens anew where other tools are to be used; [`vaapi`] has a graphics
-//! processor encode all of them. How coarse a picture may be is decided in [`crate::rate`], when it is
+//! processor encode all of them; [`vp8`] serves browsers without H.264. How coarse a picture may be is decided in [`crate::rate`], when it is
 //! encoded in [`crate::pacing`], how hard to work on it in [`crate::effort`].
 
 #[cfg(test)]
@@ -33,6 +33,8 @@ pub enum Encoder {
     H264(Box<h264::Encoder>),
     /// H.264 by a graphics processor.
     Vaapi(Box<vaapi::Encoder>),
+    /// VP8.
+    Vp8(Box<vp8::Encoder>),
 }
 
 /// Why an encoder cannot be opened.
@@ -44,6 +46,9 @@ pub enum OpenError {
     /// The graphics processor does not encode.
     #[error("the graphics processor does not encode")]
     Vaapi(#[from] vaapi::Failure),
+    /// No VP8 encoder could be opened.
+    #[error("the VP8 encoder cannot be opened")]
+    Vp8(#[from] vp8::OpenError),
 }
 
 /// Why a picture was not encoded; the encoder should then be opened anew.
@@ -55,14 +60,18 @@ pub enum EncoderError {
     /// The graphics processor or its driver failed.
     #[error("the graphics processor failed to encode")]
     Vaapi(#[from] vaapi::Failure),
+    /// The VP8 encoder failed.
+    #[error("the VP8 encoder failed")]
+    Vp8(#[from] vp8::EncodeError),
 }
 
 impl Encoder {
-    /// The formats that can be encoded, the best first; where a graphics processor is to encode, those that
-    /// both kinds of encoders know.
+    /// The formats that can be encoded, the best first; where a graphics processor is to encode, of those of
+    /// H.264 the one that both kinds of encoders know.
     #[must_use]
     pub fn formats(vaapi: bool) -> VideoFormats {
-        let common = VideoFormats::new(vec![VideoFormat::H264ConstrainedBaseline]);
+        let common =
+            VideoFormats::new(vec![VideoFormat::H264ConstrainedBaseline, VideoFormat::Vp8]);
         common.ok().filter(|_| vaapi).unwrap_or_else(VideoFormats::all)
     }
 
@@ -79,6 +88,7 @@ impl Encoder {
         let thrifty = match format {
             VideoFormat::H264ConstrainedBaseline => Tools::Fine,
             VideoFormat::H264Main => Tools::Arithmetic,
+            VideoFormat::Vp8 => return Ok(Self::Vp8(Box::new(vp8::Encoder::open(size, fps)?))),
         };
         Ok(Self::H264(Box::new(h264::Encoder::open(size, fps, bitrate, thrifty)?)))
     }
@@ -89,6 +99,7 @@ impl Encoder {
         match self {
             Self::H264(encoder) if encoder.is_main() => VideoFormat::H264Main,
             Self::H264(_) | Self::Vaapi(_) => VideoFormat::H264ConstrainedBaseline,
+            Self::Vp8(_) => VideoFormat::Vp8,
         }
     }
 
@@ -98,6 +109,7 @@ impl Encoder {
         match self {
             Self::H264(encoder) => encoder.size(),
             Self::Vaapi(encoder) => encoder.size(),
+            Self::Vp8(encoder) => encoder.size(),
         }
     }
 
@@ -107,6 +119,7 @@ impl Encoder {
         match self {
             Self::H264(_) => "x264",
             Self::Vaapi(_) => "VA-API",
+            Self::Vp8(_) => "VP8 by libvpx",
         }
     }
 
@@ -118,6 +131,7 @@ impl Encoder {
         match self {
             Self::H264(encoder) => Ok(encoder.encode(picture)?),
             Self::Vaapi(encoder) => Ok(encoder.encode(picture)?),
+            Self::Vp8(encoder) => Ok(encoder.encode(picture)?),
         }
     }
 }

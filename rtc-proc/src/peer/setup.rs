@@ -25,7 +25,7 @@ use str0m::{
     Candidate, IceCreds, Rtc, RtcConfig,
     change::SdpOffer,
     config::{CryptoProvider, DtlsCert},
-    format::PayloadParams,
+    format::{Codec, PayloadParams},
     media::{Mid, Pt},
     rtp::Extension,
 };
@@ -68,7 +68,7 @@ pub enum BadOffer {
     #[error("the offer is not a session description: {0}")]
     Syntax(String),
     /// It has no video section with a codec of ours.
-    #[error("the offer has no video section to receive H.264 in packetization mode 1")]
+    #[error("the offer has no video section to receive H.264 in packetization mode 1 or VP8")]
     NoVideo,
 }
 
@@ -196,16 +196,19 @@ impl Setup {
                 VideoFormat::H264Main => {
                     codecs.add_h264(125.into(), Some(107.into()), true, MAIN_PROFILE_LEVEL_ID);
                 }
+                VideoFormat::Vp8 => codecs.enable_vp8(true),
             }
         }
         Ok(config)
     }
 }
 
-/// The name of `format` in a session description (RFC 6184, section 8.2.1), in lower case.
+/// The name of `format` in a session description (RFC 6184, section 8.2.1; RFC 7741, section 6.2.1), in
+/// lower case.
 const fn encoding(format: VideoFormat) -> &'static str {
     match format {
         VideoFormat::H264ConstrainedBaseline | VideoFormat::H264Main => "h264/90000",
+        VideoFormat::Vp8 => "vp8/90000",
     }
 }
 
@@ -345,11 +348,13 @@ fn payload_of(rtc: &mut Rtc, mid: Mid, format: VideoFormat) -> Option<Pt> {
                 && format.profile_level_id.is_some_and(|id| id >> 8 == level_id >> 8)
         })
     };
+    let is_vp8 = |params: &&PayloadParams| params.spec().codec == Codec::Vp8;
     let params = match format {
         VideoFormat::H264ConstrainedBaseline => {
             usable(PROFILE_LEVEL_ID).or_else(|| usable(PLAIN_BASELINE_PROFILE_LEVEL_ID))
         }
         VideoFormat::H264Main => usable(MAIN_PROFILE_LEVEL_ID),
+        VideoFormat::Vp8 => writer.payload_params().find(is_vp8),
     };
     Some(params?.pt())
 }

@@ -16,6 +16,7 @@ use super::{
     Ending, FatalAlert, Input, Peer, PeerEvent, Said, Setup, encode::picture_sent, viewer::Viewer,
 };
 
+mod formats;
 mod pair;
 mod sending;
 mod sound;
@@ -343,6 +344,6 @@ fn bad_offers_are_refused_with_the_reason() {
     assert!(refused("").contains("offer"));
     assert!(refused("v=0\r\nnonsense").contains("not a session description"));
     let (_, offer) = Viewer::new(now, address(BROWSER));
-    assert!(refused(&offer.replace("H264", "VP8")).contains("no video section"));
+    assert!(refused(&offer.replace("H264", "VP9")).contains("no video section"));
     assert!(refused(&offer.replace("fingerprint", "fingertip")).contains("fingerprint"));
 }

@@ -39,27 +39,48 @@ pub(crate) struct Viewer {
     pub(crate) mid: Option<str0m::media::Mid>,
 }
 
+/// What a viewer receives.
+#[derive(Clone, Copy, Debug, Default)]
+struct Offered {
+    h264: bool,
+    vp8: bool,
+    sound: bool,
+}
+
 impl Viewer {
     /// A viewer at `address` and its offer.
     pub(crate) fn new(now: Instant, address: SocketAddr) -> (Self, String) {
-        Self::offering(now, address, false)
+        Self::offering(now, address, Offered { h264: true, ..Offered::default() })
+    }
+
+    /// A viewer that receives H.264 and VP8, as most browsers do.
+    pub(crate) fn of_both(now: Instant, address: SocketAddr) -> (Self, String) {
+        Self::offering(now, address, Offered { h264: true, vp8: true, ..Offered::default() })
+    }
+
+    /// A viewer without H.264.
+    pub(crate) fn of_vp8(now: Instant, address: SocketAddr) -> (Self, String) {
+        Self::offering(now, address, Offered { vp8: true, ..Offered::default() })
     }
 
     /// A viewer that asks for sound, too.
     pub(crate) fn listening(now: Instant, address: SocketAddr) -> (Self, String) {
-        Self::offering(now, address, true)
+        Self::offering(now, address, Offered { h264: true, sound: true, ..Offered::default() })
     }
 
-    fn offering(now: Instant, address: SocketAddr, sound: bool) -> (Self, String) {
+    fn offering(now: Instant, address: SocketAddr, offered: Offered) -> (Self, String) {
         let mut config = RtcConfig::new().clear_codecs().set_reordering_size_video(2000);
-        config.codec_config().add_h264(102.into(), Some(103.into()), true, 0x42_e0_1f);
-        config.codec_config().add_h264(104.into(), Some(105.into()), false, 0x42_e0_1f);
+        if offered.h264 {
+            config.codec_config().add_h264(102.into(), Some(103.into()), true, 0x42_e0_1f);
+            config.codec_config().add_h264(104.into(), Some(105.into()), false, 0x42_e0_1f);
+        }
+        config.codec_config().enable_vp8(offered.vp8);
         config.codec_config().enable_opus(true, true);
         let mut rtc = config.build(now);
         rtc.add_local_candidate(Candidate::host(address, "udp").expect("an address"));
         let mut api = rtc.sdp_api();
         let mid = api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
-        if sound {
+        if offered.sound {
             api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
         }
         let input = api.add_channel("input".to_owned());

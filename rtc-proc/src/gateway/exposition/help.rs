@@ -10,13 +10,17 @@ pub(super) fn of(name: &str) -> &'static str {
 pub(super) const UNKNOWN: &str = "A figure that is not described.";
 
 /// Every metric, in the order of the names.
-const HELP: [(&str, &str); 111] = [
+const HELP: [(&str, &str); 112] = [
     ("lumen_app_frames_taken_total", "Frames that are an app's buffer, taken without being drawn."),
     ("lumen_buffers_announced_total", "Frame buffers that the compositor announced to media."),
     ("lumen_callback_rounds_total", "Rounds in which apps were asked to draw."),
     ("lumen_clients_accepted_total", "Wayland clients that connected."),
     ("lumen_clients_faulty_total", "Wayland clients that were ended for what they did."),
     ("lumen_clients_refused_total", "Wayland clients that were refused."),
+    (
+        "lumen_coded_format_number",
+        "Format of the encoded picture: 0 H.264 Main, 1 H.264 Constrained Baseline, 2 VP8.",
+    ),
     ("lumen_coded_height_pixels", "Height of the encoded picture."),
     ("lumen_coded_width_pixels", "Width of the encoded picture."),
     ("lumen_commit_to_rendered_seconds", "From an app's commit to the rendered frame."),

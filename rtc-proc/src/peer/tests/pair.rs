@@ -65,6 +65,16 @@ impl Pair {
         Self::of(Rights { control: true }, Viewer::listening).until_connected()
     }
 
+    /// With a viewer that receives H.264 and VP8.
+    pub(super) fn of_both() -> Self {
+        Self::of(Rights { control: true }, Viewer::of_both).until_connected()
+    }
+
+    /// With a viewer without H.264.
+    pub(super) fn of_vp8() -> Self {
+        Self::of(Rights { control: true }, Viewer::of_vp8).until_connected()
+    }
+
     fn of(rights: Rights, viewer: fn(Instant, SocketAddr) -> (Viewer, String)) -> Self {
         let now = Instant::now();
         let (mut viewer, offer) = viewer(now, address(BROWSER));
@@ -209,10 +219,15 @@ impl Pair {
 
     pub(super) fn show(&mut self, keyframe: bool, bytes: usize, seed: u8) -> Vec<u8> {
         let data = access_unit(keyframe, bytes, seed);
+        self.show_as(VideoFormat::H264ConstrainedBaseline, keyframe, data.clone());
+        data
+    }
+
+    pub(super) fn show_as(&mut self, format: VideoFormat, keyframe: bool, data: Vec<u8>) {
         let stamps = FrameStamps::default();
         let frame = VideoFrame {
-            data: data.clone().into(),
-            format: VideoFormat::H264ConstrainedBaseline,
+            data: data.into(),
+            format,
             keyframe,
             rtp_ticks: self.clock.ticks(&stamps),
             captured: self.now,
@@ -220,7 +235,6 @@ impl Pair {
         };
         self.peer.handle(self.now, Input::Video(&frame));
         self.collect();
-        data
     }
 
     pub(super) fn request_keyframe(&mut self) {
