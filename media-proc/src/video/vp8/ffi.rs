@@ -185,6 +185,17 @@ impl Codec {
         }
     }
 
+    /// The index of the quantizer of the last picture, as it stands in the stream.
+    #[cfg(test)]
+    pub(super) fn index(&mut self) -> Result<c_int, u32> {
+        let mut index: c_int = -1;
+        let quantizer = vpx::vp8e_enc_control_id_VP8E_GET_LAST_QUANTIZER as c_int;
+        // SAFETY: the context is open and not shared (`&mut self`); this control takes a pointer to an
+        // integer, which it writes.
+        succeeded(unsafe { vpx::vpx_codec_control_(self.context(), quantizer, &raw mut index) })?;
+        Ok(index)
+    }
+
     fn control(&mut self, what: vpx::vp8e_enc_control_id, value: c_int) -> Result<(), u32> {
         // SAFETY: the context is open and not shared (`&mut self`), and both controls that come here take
         // an integer (vp8cx.h).

@@ -22,6 +22,8 @@
 
 mod ffi;
 mod quantizer;
+#[cfg(test)]
+mod tests;
 
 use lumen_ipc::units::{Fps, FrameSize};
 
