@@ -47,11 +47,11 @@ const commands = {
     });
   },
 
-  async open({ url, width, height, relay = null, spoil = null, ratio = 1, plain = false }) {
+  async open({ url, width, height, relay = null, spoil = null, ratio = 1, plain = false, lacks = [] }) {
     const emulated = { viewport: { width, height }, deviceScaleFactor: ratio };
     const context = await browser.newContext(plain ? { viewport: null } : emulated);
     context.setDefaultTimeout(PATIENCE_MS);
-    await context.addInitScript(instrument, { relay, spoil });
+    await context.addInitScript(instrument, { relay, spoil, lacks });
     const page = await context.newPage();
     const lines = [];
     page.on('console', (message) => lines.push(`${message.type()}: ${message.text()}`));

@@ -4,10 +4,17 @@
 // pictures that a decoder cannot make anything of.
 
 /**
- * @param {{ relay: 'udp' | 'tcp' | 'tls' | null, spoil: { garblesFrom?: number } | null }} forced
- *   the relay, by this transport and no other; that pictures can be spoiled, and which are at once
+ * @param {{ relay: 'udp' | 'tcp' | 'tls' | null, spoil: { garblesFrom?: number } | null,
+ *   lacks: string[] }} forced the relay, by this transport and no other; that pictures can be spoiled, and
+ *   which are at once; formats of video that the browser seems to lack, such as `video/H264`
  */
-export function instrument({ relay: forced, spoil: spoiled }) {
+export function instrument({ relay: forced, spoil: spoiled, lacks }) {
+  const capabilities = RTCRtpReceiver.getCapabilities.bind(RTCRtpReceiver);
+  RTCRtpReceiver.getCapabilities = (kind) => {
+    const all = capabilities(kind);
+    return all && { ...all, codecs: all.codecs.filter(({ mimeType }) => !lacks.includes(mimeType)) };
+  };
+
   const isForced = (url) =>
     forced === 'tls'
       ? url.startsWith('turns:')
@@ -121,13 +128,16 @@ export function instrument({ relay: forced, spoil: spoiled }) {
   /** RTP time of the frame that was shown last. */
   let lastTimestamp = null;
 
+  const isFirefox = navigator.userAgent.includes('Firefox/');
+
   function watch(element) {
     element.requestVideoFrameCallback((_, frame) => {
       watch(element);
       // An element that loses its stream presents its last frame once more, or a black one that
-      // never came over the network.
-      if (frame.rtpTimestamp === undefined || frame.rtpTimestamp === lastTimestamp) return;
-      lastTimestamp = frame.rtpTimestamp;
+      // never came over the network. Firefox does neither, and tells no time of the network.
+      const timestamp = frame.rtpTimestamp ?? (isFirefox ? frame.presentedFrames : undefined);
+      if (timestamp === undefined || timestamp === lastTimestamp) return;
+      lastTimestamp = timestamp;
       video = element;
       const at = performance.timeOrigin + performance.now();
       const { width, height, presentedFrames: presented } = frame;
@@ -228,12 +238,18 @@ export function instrument({ relay: forced, spoil: spoiled }) {
     };
   }
 
-  /** The parameters of the format in which pictures are received. */
-  async function pictureFormat() {
+  /** The format in which pictures are received, as WebRTC's statistics describe it. */
+  async function pictureCodec() {
     const video = await report('inbound-rtp', 'video');
     const reports = await peers.at(-1)?.getStats();
-    return reports?.get(video?.codecId)?.sdpFmtpLine ?? null;
+    return reports?.get(video?.codecId) ?? null;
   }
+
+  /** The parameters of that format. */
+  const pictureFormat = async () => (await pictureCodec())?.sdpFmtpLine ?? null;
+
+  /** Its name, such as `video/H264`. */
+  const pictureType = async () => (await pictureCodec())?.mimeType ?? null;
 
   /** What the youngest peer connection has played of sound, in milliseconds, and made up of that. */
   async function receivedSound() {
@@ -353,8 +369,8 @@ export function instrument({ relay: forced, spoil: spoiled }) {
 
   window.lumenTest = {
     copies, frames, frameAfter, peers, path, quietMillis, colourAt, coloursIn, pictureBox, transportBytes,
-    isControllable, jitterBufferMillis, keyEvent, keyLatencies, keyStorm, pictureFormat, receivedPictures,
-    receivedSound, said, spoil,
+    isControllable, jitterBufferMillis, keyEvent, keyLatencies, keyStorm, pictureFormat, pictureType,
+    receivedPictures, receivedSound, said, spoil,
     offersMade: () => offers, statuses, useRsaKeys,
   };
 }

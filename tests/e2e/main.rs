@@ -11,6 +11,7 @@ mod decoding;
 mod default_sink;
 mod demo;
 mod desktops;
+mod formats;
 mod hostile;
 mod identity;
 mod in_use;

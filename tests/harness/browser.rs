@@ -144,6 +144,17 @@ impl Browser {
         )
     }
 
+    /// As [`Browser::open`], but the browser seems to lack these formats of video, such as `video/H264`.
+    ///
+    /// # Errors
+    /// When the page cannot be loaded.
+    pub fn open_lacking(&self, url: &str, formats: &[&str]) -> Result<Page> {
+        let (width, height) = (1280, 720);
+        self.open_with(
+            &json!({ "do": "open", "url": url, "width": width, "height": height, "lacks": formats }),
+        )
+    }
+
     fn open_with(&self, command: &Value) -> Result<Page> {
         let page = self.ask(command)?.as_u64().context("the number of a page")?;
         Ok(Page { browser: self.clone(), page })
@@ -352,6 +363,18 @@ impl Page {
             ("host" | "srflx" | "prflx", _) => Ok(Path::Direct),
             (kind, relayed) => bail!("a path by {kind}, {relayed:?}"),
         }
+    }
+
+    /// Waits until pictures come in this format, such as `video/VP8`.
+    ///
+    /// # Errors
+    /// When they come in another.
+    pub fn wait_for_format(&self, wanted: &str) -> Result<()> {
+        wait_for_ok("a format of pictures", || {
+            let format: Option<String> = self.evaluate("lumenTest.pictureType()")?;
+            ensure!(format.as_deref() == Some(wanted), "they come in {format:?}, not in {wanted}");
+            Ok(())
+        })
     }
 
     /// Waits for a frame decoded after `instant`, and returns how much later it came. The page
