@@ -3,8 +3,8 @@
 #
 #   tests/install.sh run     a compiler's libraries and a demo desktop with a terminal, a file manager
 #                            and an editor
-#   tests/install.sh test    the same, and what the tests drive: Chromium, sway, weston, foot,
-#                            coturn, to compare the relay with, and nginx, a proxy
+#   tests/install.sh test    the same, and what the tests drive: Chromium, Firefox, sway, weston,
+#                            foot, coturn, to compare the relay with, and nginx, a proxy
 #   tests/install.sh fresh   tools for building bare systems, and the browser that tests them
 #   tests/install.sh fuzz    what building the fuzz targets needs
 #   tests/install.sh deb     what building Lumen and packing it for Debian needs
@@ -60,6 +60,7 @@ TEST='
 chromium                         chromium
 command:aplay                    alsa-utils
 command:ffmpeg                   ffmpeg
+firefox                          firefox-esr
 header:va/va_backend.h           libva-dev
 library:va-drm.so.2              libva-drm2
 command:paplay                   pulseaudio-utils
@@ -134,6 +135,7 @@ probe() {
         # Mesa's drivers for the processor.
         dri) compgen -G '/usr/lib/*/dri/*swrast*_dri.so' >/dev/null || compgen -G '/usr/lib/*/libgallium-*.so' >/dev/null ;;
         header:*) compiles c cc "${1#header:}" ;;
+        firefox) [ -x "${LUMEN_TEST_FIREFOX:-/usr/bin/firefox-esr}" ] ;;
         chromium) [ -x "${LUMEN_TEST_CHROMIUM:-/usr/bin/chromium}" ] ;;
         compilers) compiles c cc stdlib.h && compiles c++ c++ vector ;;
         libclang) has_libclang && has_clang_headers ;;

@@ -1,16 +1,14 @@
-// Drives Chromium for the Rust tests: one JSON command a line in, one JSON answer a line out.
-//
-// A command is `{"do": NAME, ...}`; its answer is `{"value": ...}` or `{"error": "..."}`. Commands
-// are carried out one after the other. `node driver.mjs MILLISECONDS` says how long to be patient.
+// Drives Chromium for the Rust tests (`serve.mjs`). `node driver.mjs MILLISECONDS` says how long to be
+// patient.
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 
 import { chromium } from 'playwright-core';
 
 import { instrument } from './instrument.mjs';
+import { serve } from './serve.mjs';
 
 const CHROMIUM = process.env.LUMEN_TEST_CHROMIUM ?? '/usr/bin/chromium';
 const PATIENCE_MS = Number(process.argv[2] ?? 30_000);
@@ -154,20 +152,4 @@ async function readBrightness({ picture, x, y, width, height }) {
   return Array.from({ length: width * height }, (_, pixel) => data[pixel * 4 + 1]);
 }
 
-async function carryOut(line) {
-  const command = JSON.parse(line);
-  try {
-    const value = await commands[command.do](command);
-    // Answers of playwright itself (a response, nothing) are of no use to the tests.
-    const plain = command.do === 'goTo' || command.do === 'reload' || command.do === 'screenshot';
-    return { value: plain ? null : (value ?? null) };
-  } catch (error) {
-    return { error: error.message };
-  }
-}
-
-for await (const line of createInterface({ input: process.stdin })) {
-  process.stdout.write(`${JSON.stringify(await carryOut(line))}\n`);
-  if (JSON.parse(line).do === 'quit') break;
-}
-process.exit(0);
+await serve(commands);

@@ -15,6 +15,8 @@ use lumen_tests::{
     stage::{Folder, Stage, TEST_APP},
 };
 
+use crate::firefox::REACHED_BY_FIREFOX;
+
 const UNICODE: &str = "Grüße,\n\t🦀 und «日本語»\n\nzuletzt ";
 
 /// Where the app that copies and pastes is.
@@ -64,6 +66,14 @@ struct Desk {
 
 impl Desk {
     fn start(place: Place, options: &[(&str, &str)]) -> Result<Self> {
+        Self::start_in(Browser::start, place, options)
+    }
+
+    fn start_in(
+        browser: fn() -> Result<Browser>,
+        place: Place,
+        options: &[(&str, &str)],
+    ) -> Result<Self> {
         let folder = Folder::new("clipboard", 0o1777)?;
         let file = |name| folder.path().join(name);
         let (app, copied, pasted) = (file("app.py"), file("copied"), file("pasted"));
@@ -77,7 +87,7 @@ impl Desk {
         let setup = Setup::new().app(command).on_stage(stage).option("--size", "1280x720");
         let setup = options.iter().fold(setup, |setup, (name, value)| setup.option(name, value));
         let rig = setup.start()?;
-        let browser = Browser::start()?;
+        let browser = browser()?;
         let page = browser.open(rig.url())?;
         page.wait_for_picture()?;
         wait_until("the app takes keys", || pasted.exists())?;
@@ -151,6 +161,12 @@ fn text_copied_in_an_app_is_on_the_clipboard_of_the_browser() -> Result<()> {
         desk.has_copied(text)?;
     }
     Ok(())
+}
+
+#[test]
+fn text_passes_both_ways_in_firefox() -> Result<()> {
+    let desk = Desk::start_in(Browser::start_firefox, Place::Alone, &[REACHED_BY_FIREFOX])?;
+    ["1", "2"].iter().try_for_each(|mark| desk.passes_both_ways(mark))
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod decoding;
 mod default_sink;
 mod demo;
 mod desktops;
+mod firefox;
 mod formats;
 mod hostile;
 mod identity;

@@ -1,4 +1,5 @@
-//! A real Chromium, driven through playwright by the small Node program in `tests/browser/`.
+//! A real Chromium, driven through playwright by the small Node program in `tests/browser/`, or a real
+//! Firefox.
 //!
 //! The program reads one JSON command a line and answers each with one line, so that tests stay
 //! in one language and read from top to bottom.
@@ -31,7 +32,7 @@ use crate::{
     stall::Stall,
 };
 
-/// A running Chromium. Dropping it ends it.
+/// A running Chromium or Firefox. Dropping it ends it.
 #[derive(Clone, Debug)]
 pub struct Browser {
     driver: Arc<Mutex<Driver>>,
@@ -65,9 +66,35 @@ impl Browser {
     /// # Errors
     /// As [`Browser::start`].
     pub fn start_on(host: Option<&Host>, flags: &[&str]) -> Result<Self> {
+        Self::drive(host, &["driver.mjs"], &json!({ "do": "launch", "flags": flags }))
+    }
+
+    /// Starts Firefox as Debian packages it, which has no H.264. It knows only some of what
+    /// Chromium does for tests.
+    ///
+    /// # Errors
+    /// When Node or Firefox are missing; `make test` installs Firefox.
+    pub fn start_firefox() -> Result<Self> {
+        Self::start_firefox_preferring(&json!({}))
+    }
+
+    /// As [`Browser::start_firefox`], with connections over loopback, which Firefox makes only so.
+    ///
+    /// # Errors
+    /// As [`Browser::start_firefox`].
+    pub fn start_firefox_on_loopback() -> Result<Self> {
+        Self::start_firefox_preferring(&json!({ "media.peerconnection.ice.loopback": true }))
+    }
+
+    fn start_firefox_preferring(preferences: &Value) -> Result<Self> {
+        let program = ["--experimental-websocket", "--no-warnings", "firefox.mjs"];
+        Self::drive(None, &program, &json!({ "do": "launch", "preferences": preferences }))
+    }
+
+    fn drive(host: Option<&Host>, program: &[&str], launch: &Value) -> Result<Self> {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("browser");
         let mut node = Command::new("node");
-        node.arg("driver.mjs")
+        node.args(program)
             .arg(patience().as_millis().to_string())
             .current_dir(&folder)
             .stdin(Stdio::piped())
@@ -77,7 +104,7 @@ impl Browser {
         let answers = BufReader::new(node.stdout.take().context("node's standard output")?);
         let driver = Arc::new(Mutex::new(Driver { node, commands, answers }));
         let browser = Self { driver };
-        browser.ask(&json!({ "do": "launch", "flags": flags }))?;
+        browser.ask(launch)?;
         Ok(browser)
     }
 
