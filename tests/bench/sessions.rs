@@ -46,14 +46,16 @@ fn idle() -> Result<()> {
     let _sessions: Vec<SessionRig> = (0..SESSIONS).map(start).collect::<Result<_>>()?;
     host.wait_for_sessions(SESSIONS)?;
     let processes = processes(&host)?;
-    let spent =
-        || -> Result<Duration> { processes.iter().map(|process| process.processor_time()).sum() };
-    let (began, before) = (Instant::now(), spent()?);
+    let before: Vec<(Process, Duration)> =
+        processes.iter().filter_map(|one| Some((*one, one.processor_time().ok()?))).collect();
+    let began = Instant::now();
     // The span to measure, not a guess at when something is done.
     thread::sleep(SPAN);
-    let used = spent()?.saturating_sub(before).as_secs_f64() / began.elapsed().as_secs_f64();
-    let memory: u64 =
-        processes.iter().map(|process| process.proportional_memory()).sum::<Result<_>>()?;
+    // What helped only at the start is not there any more.
+    let spent =
+        before.iter().filter_map(|(one, before)| one.processor_time().ok()?.checked_sub(*before));
+    let used = spent.sum::<Duration>().as_secs_f64() / began.elapsed().as_secs_f64();
+    let memory: u64 = processes.iter().filter_map(|one| one.proportional_memory().ok()).sum();
     let each = memory as f64 / 1e6 / SESSIONS as f64;
     let figure = format!("{SESSIONS} idle sessions: CPU of a core, all processes and the host");
     row(&figure, &format!("{:.2} %", used * 100.0), "< 1 %");
