@@ -193,6 +193,13 @@ pub struct Picture<'planes> {
     pub effort: Effort,
 }
 
+impl Picture<'_> {
+    /// The size of its planes, or else of what differs, if that is not `size`.
+    pub(crate) fn size_other_than(&self, size: FrameSize) -> Option<FrameSize> {
+        [self.planes.size(), self.changed.size()].into_iter().find(|own| *own != size)
+    }
+}
+
 /// One encoded picture, in the encoder's memory; Annex B form for H.264.
 #[derive(Clone, Copy, Debug)]
 pub struct AccessUnit<'encoder> {

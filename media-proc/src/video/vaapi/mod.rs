@@ -151,10 +151,8 @@ impl Encoder {
     /// # Errors
     /// [`Failure`]; the encoder should then be given up.
     pub fn encode(&mut self, picture: Picture<'_>) -> Result<AccessUnit<'_>, Failure> {
-        for size in [picture.planes.size(), picture.changed.size()] {
-            if size != self.size() {
-                return Err(Failure::Size { encoder: self.size(), picture: size });
-            }
+        if let Some(size) = picture.size_other_than(self.size()) {
+            return Err(Failure::Size { encoder: self.size(), picture: size });
         }
         self.stale.add(picture.changed);
         let stale = &self.stale;

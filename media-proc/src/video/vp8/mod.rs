@@ -109,10 +109,8 @@ impl Encoder {
     /// # Errors
     /// [`EncodeError`]; the encoder should then be opened anew.
     pub fn encode(&mut self, picture: Picture<'_>) -> Result<AccessUnit<'_>, EncodeError> {
-        for size in [picture.planes.size(), picture.changed.size()] {
-            if size != self.size {
-                return Err(EncodeError::Size { encoder: self.size, picture: size });
-            }
+        if let Some(size) = picture.size_other_than(self.size) {
+            return Err(EncodeError::Size { encoder: self.size, picture: size });
         }
         let (key, step) = (picture.kind == PictureKind::Key, Step::of(picture.quantizer));
         let changes = picture.changed.rows().flatten();

@@ -175,10 +175,8 @@ impl Encoder {
     /// [`EncodeError`]; the encoder should then be opened anew.
     pub fn encode(&mut self, picture: Picture<'_>) -> Result<AccessUnit<'_>, EncodeError> {
         // INVARIANT: planes and map of the encoder's size are as long as x264 will read.
-        for size in [picture.planes.size(), picture.changed.size()] {
-            if size != self.size {
-                return Err(EncodeError::Size { encoder: self.size, picture: size });
-            }
+        if let Some(size) = picture.size_other_than(self.size) {
+            return Err(EncodeError::Size { encoder: self.size, picture: size });
         }
         let search = match picture.kind {
             PictureKind::Moved(rows) => Search::Far(rows.unsigned_abs().clamp(NEAR, FAR)),
