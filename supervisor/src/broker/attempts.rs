@@ -17,7 +17,8 @@ use std::{
 use lumen_ipc::{message::login::AccountName, text::Secret};
 
 use super::{
-    secret::{Digest, Key, NoRandomness},
+    not_begun::NotBegun,
+    secret::{Digest, Key},
     throttle::{Allowance, Meters, TooMany, network_of},
 };
 
@@ -42,13 +43,6 @@ impl AttemptId {
     pub(super) const fn for_test(number: u64) -> Self {
         Self(number)
     }
-}
-
-/// Why no attempt begins.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum NotBegun {
-    TooMany(TooMany),
-    NoRandomness(NoRandomness),
 }
 
 #[derive(Debug)]

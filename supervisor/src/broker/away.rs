@@ -6,8 +6,7 @@ use lumen_ipc::{login::LoginRefusal, service::AuthMode, text::Secret};
 
 use super::{
     Access,
-    errands::{Begun, ErrandId, NotBegun},
-    too_many,
+    errands::{Begun, ErrandId},
 };
 
 impl Access {
@@ -19,13 +18,8 @@ impl Access {
         if self.mode != AuthMode::Password {
             return Err(LoginRefusal::Denied);
         }
-        self.errands.begin(now, from).map_err(|refusal| match refusal {
-            NotBegun::TooMany(refusal) => too_many(refusal),
-            NotBegun::NoRandomness(error) => {
-                tracing::error!(%error, "no browser can go to the identity provider");
-                LoginRefusal::Denied
-            }
-        })
+        let begun = self.errands.begin(now, from);
+        begun.map_err(|refusal| refusal.refusal("no browser can go to the identity provider"))
     }
 
     /// A browser is back: the errand that it was on, if there is one of this key.

@@ -14,8 +14,9 @@ use std::{
 use lumen_ipc::text::Secret;
 
 use super::{
-    secret::{Digest, Key, NoRandomness},
-    throttle::{Allowance, Meters, TooMany, network_of},
+    not_begun::NotBegun,
+    secret::{Digest, Key},
+    throttle::{Allowance, Meters, network_of},
 };
 
 /// Most browsers that are away.
@@ -38,13 +39,6 @@ pub struct Begun {
     pub key: Secret,
     /// The one that has made room for it.
     pub displaced: Option<ErrandId>,
-}
-
-/// Why a browser does not go.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum NotBegun {
-    TooMany(TooMany),
-    NoRandomness(NoRandomness),
 }
 
 #[derive(Debug)]

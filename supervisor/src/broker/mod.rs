@@ -22,6 +22,7 @@ pub mod in_use;
 pub mod leases;
 pub mod limits;
 mod logins;
+mod not_begun;
 mod recognition;
 pub mod relay;
 mod revocation;
@@ -34,7 +35,7 @@ mod vouched;
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use lumen_ipc::{
@@ -49,7 +50,7 @@ use lumen_ipc_runtime::log::RateLimit;
 use nix::unistd::Uid;
 
 pub use attempts::AttemptId;
-use attempts::{Attempts, NotBegun};
+use attempts::Attempts;
 use errands::Errands;
 pub use errands::{Begun, ErrandId};
 pub(crate) use leases::random_challenge;
@@ -59,7 +60,7 @@ use secret::Digest;
 pub(crate) use secret::random_number;
 pub use secret::{NoRandomness, Token};
 use state::KeptLogin;
-use throttle::{Throttle, TooMany};
+use throttle::Throttle;
 use vouched::Vouched;
 
 /// The only session.
@@ -192,13 +193,8 @@ impl Access {
         if self.mode != AuthMode::Password {
             return Err(self.wrong(now, from));
         }
-        self.attempts.begin(now, from, account).map_err(|refusal| match refusal {
-            NotBegun::TooMany(refusal) => too_many(refusal),
-            NotBegun::NoRandomness(error) => {
-                tracing::error!(%error, "no attempt to sign in can begin");
-                LoginRefusal::Denied
-            }
-        })
+        let begun = self.attempts.begin(now, from, account);
+        begun.map_err(|refusal| refusal.refusal("no attempt to sign in can begin"))
     }
 
     /// An attempt asks its browser something. False if that attempt is over.
@@ -287,7 +283,7 @@ impl Access {
     fn wrong(&mut self, now: Instant, from: IpAddr) -> LoginRefusal {
         match self.throttle.wrong(now, from) {
             Ok(()) => LoginRefusal::Wrong,
-            Err(refusal) => too_many(refusal),
+            Err(refusal) => refusal.refusal(),
         }
     }
 }
@@ -302,14 +298,10 @@ fn other_user(owner: Option<Uid>) -> LoginRefusal {
     LoginRefusal::OtherUser
 }
 
-fn too_many(refusal: TooMany) -> LoginRefusal {
-    let whole = refusal.retry_after + Duration::from_millis(999);
-    let retry_after_seconds = u16::try_from(whole.as_secs()).unwrap_or(u16::MAX);
-    LoginRefusal::TooMany { retry_after_seconds }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     pub(super) const LIFETIMES: Lifetimes =

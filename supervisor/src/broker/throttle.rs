@@ -16,6 +16,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use lumen_ipc::login::LoginRefusal;
+
 /// Wrong attempts that one address has at once.
 const PER_ADDRESS: Allowance = Allowance { most: 5, refill: Duration::from_secs(6) };
 /// Most keys remembered of one kind.
@@ -52,6 +54,15 @@ pub(crate) struct Throttle {
 pub(crate) struct TooMany {
     /// When the next attempt is allowed.
     pub(crate) retry_after: Duration,
+}
+
+impl TooMany {
+    /// What the browser is told.
+    pub(super) fn refusal(self) -> LoginRefusal {
+        let whole = self.retry_after + Duration::from_millis(999);
+        let retry_after_seconds = u16::try_from(whole.as_secs()).unwrap_or(u16::MAX);
+        LoginRefusal::TooMany { retry_after_seconds }
+    }
 }
 
 impl Default for Throttle {
