@@ -5,7 +5,6 @@
 
 use std::{
     collections::BTreeMap,
-    str::FromStr,
     time::{Duration, Instant},
 };
 
@@ -23,24 +22,6 @@ pub enum InUse {
     New,
     /// It is refused.
     Refuse,
-}
-
-/// Not a word that `--session-in-use` knows.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("expected attach, new or refuse")]
-pub struct BadInUse;
-
-impl FromStr for InUse {
-    type Err = BadInUse;
-
-    fn from_str(text: &str) -> Result<Self, BadInUse> {
-        match text {
-            "attach" => Ok(Self::Attach),
-            "new" => Ok(Self::New),
-            "refuse" => Ok(Self::Refuse),
-            _ => Err(BadInUse),
-        }
-    }
 }
 
 /// The desktop that an account has for a sign-in.

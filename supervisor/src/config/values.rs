@@ -25,7 +25,7 @@ use super::{
     outside::Outside,
     table::{Command, Key, OptionRow},
 };
-use crate::broker::{Lifetimes, limits::Limits, relay::MOST_NAME_BYTES};
+use crate::broker::{Lifetimes, in_use::InUse, limits::Limits, relay::MOST_NAME_BYTES};
 
 /// The longest time an option may name: longer than any session lasts.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
@@ -414,8 +414,17 @@ impl Values {
             idle: self.time_or_none(Key::SessionIdle)?,
             per_user: self.count(Key::SessionsPerUser)?,
             in_all: self.count(Key::SessionsTotal)?,
-            in_use: self.parsed(Key::SessionInUse)?,
+            in_use: self.in_use()?,
         })
+    }
+
+    fn in_use(&self) -> Result<InUse, UsageError> {
+        match self.text(Key::SessionInUse).0 {
+            "attach" => Ok(InUse::Attach),
+            "new" => Ok(InUse::New),
+            "refuse" => Ok(InUse::Refuse),
+            _ => Err(self.bad(Key::SessionInUse, "expected attach, new or refuse")),
+        }
     }
 
     fn count(&self, key: Key) -> Result<u16, UsageError> {
