@@ -154,18 +154,18 @@ impl Schedule {
     /// Sets whether anybody watches. Media gets one frame in any case, so that its encoder has a
     /// picture before the first viewer joins.
     pub fn set_watching(&mut self, now: Instant, is_watched: bool) {
-        match (is_watched, self.media) {
-            (true, _) => self.rest = None,
-            (false, Media::Attached { watching: false, .. }) => {}
-            (false, _) => self.rest = Some(now + REST_AFTER),
-        }
+        let rest = (!is_watched).then_some(now + REST_AFTER);
         match &mut self.media {
             Media::Absent => {}
             Media::Silent => {
                 self.media =
                     Media::Attached { watching: is_watched, fed: false, unreleased: false };
+                self.rest = rest;
             }
             Media::Attached { watching, .. } => {
+                if is_watched != *watching {
+                    self.rest = rest;
+                }
                 if is_watched && !*watching {
                     self.changed.get_or_insert(now);
                 }
