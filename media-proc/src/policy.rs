@@ -1,5 +1,5 @@
-//! What media may still do while it serves: beyond the base policy it gives the ring's memory back, unless it draws by a
-//! graphics processor.
+//! What media may still do while it serves: beyond the base policy it gives the ring's memory back, and no more unless
+//! it draws by a graphics processor.
 //!
 //! x264 and libvpx run on the caller's thread, and neither they nor the colour converter need any file; all
 //! detect the processor by its own instructions. libvpx counts processors whenever an encoder is opened, by a
