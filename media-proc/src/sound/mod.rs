@@ -28,12 +28,14 @@
 //! | [`packetiser`] | samples to frames |
 //! | [`policy`] | this process's confinement |
 //! | [`shell`] | event loop, sound server, link, metrics |
+//! | [`speech`] | what viewers say, from packets to samples |
 //! | [`wiring`] | which links the sound server is to make |
 
 pub mod coder;
 pub mod packetiser;
 pub mod policy;
 pub mod shell;
+pub mod speech;
 pub mod wiring;
 
 use std::process::ExitCode;

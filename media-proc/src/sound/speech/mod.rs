@@ -1,0 +1,3 @@
+//! What a viewer says, from packets to samples.
+
+pub mod voice;
