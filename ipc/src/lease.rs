@@ -17,7 +17,7 @@
 
 use std::{fmt, time::Duration};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::login::{LoginId, Rights};
 
@@ -84,14 +84,61 @@ impl fmt::Debug for LeaseKey {
     }
 }
 
-/// Keeps the texts of the two HMACs apart.
+/// How long from now a viewer is known to be there, or a viewer's microphone to be on: at most as long as a
+/// proof lasts, so that nothing need happen for it to end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub struct Stay {
+    millis: u16,
+}
+
+/// A time that is longer than a proof lasts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("somebody would be there for {0} ms, longer than a proof lasts")]
+pub struct TooLong(u16);
+
+impl Stay {
+    /// Nobody is there.
+    pub const NOBODY: Self = Self { millis: 0 };
+
+    /// Somebody is there for `left`, as far as is known.
+    #[must_use]
+    pub fn somebody(left: Duration) -> Self {
+        let millis = left.min(LEASE_LIFE).as_millis();
+        Self { millis: u16::try_from(millis).unwrap_or(u16::MAX) }
+    }
+
+    /// For how long.
+    #[must_use]
+    pub fn left(self) -> Duration {
+        Duration::from_millis(self.millis.into())
+    }
+}
+
+impl<'de> Deserialize<'de> for Stay {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let millis = u16::deserialize(deserializer)?;
+        match Duration::from_millis(millis.into()) <= LEASE_LIFE {
+            true => Ok(Self { millis }),
+            false => Err(de::Error::custom(TooLong(millis))),
+        }
+    }
+}
+
+/// Keeps the texts of the HMACs apart.
 const PROOF_LABEL: &[u8; 16] = b"lumen: presence ";
+const SPEAKING_LABEL: &[u8; 16] = b"lumen: speaking ";
 const NEXT_LABEL: &[u8; 16] = b"lumen: challenge";
 
 /// The text whose HMAC answers a challenge.
 #[must_use]
 pub fn proof_text(lease: LeaseId, challenge: Challenge) -> Vec<u8> {
     [&PROOF_LABEL[..], &lease.0.to_be_bytes(), &challenge.0].concat()
+}
+
+/// As [`proof_text`], of a page whose viewer's microphone is on: proves that, too.
+#[must_use]
+pub fn speaking_text(lease: LeaseId, challenge: Challenge) -> Vec<u8> {
+    [&SPEAKING_LABEL[..], &lease.0.to_be_bytes(), &challenge.0].concat()
 }
 
 /// The text whose HMAC begins with the challenge after this one.
@@ -135,5 +182,18 @@ mod tests {
         let (proof, next) = (proof_text(lease.id, lease.challenge), next_text(lease.challenge));
         assert_ne!(proof.len(), next.len());
         assert_ne!(proof[..16], next[..16]);
+        assert_ne!(proof[..16], speaking_text(lease.id, lease.challenge)[..16]);
+    }
+
+    #[test]
+    fn stay_that_is_longer_than_a_proof_lasts_is_not_said_and_not_believed() {
+        let mut buffer = [0; 8];
+        let longest = Stay::somebody(Duration::MAX);
+        assert_eq!(longest.left(), LEASE_LIFE);
+        let bytes = postcard::to_slice(&longest, &mut buffer).expect("room");
+        assert_eq!(postcard::from_bytes(bytes), Ok(longest));
+        let longer = Stay { millis: longest.millis + 1 };
+        let bytes = postcard::to_slice(&longer, &mut buffer).expect("room");
+        assert!(postcard::from_bytes::<Stay>(bytes).is_err());
     }
 }

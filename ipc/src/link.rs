@@ -46,6 +46,8 @@ pub enum LinkName {
     Transfer,
     /// Rtc → media: what viewers and network want of the stream.
     Tuning,
+    /// Compositor → sound: whether a viewer's microphone is on.
+    Voice,
 }
 
 /// Numbers the successive socket pairs of a link. A report about a link refers to one pair and is
@@ -132,7 +134,7 @@ pub struct Link {
 pub const MAX_DESCRIPTORS: usize = 4;
 
 /// Every link there is.
-pub const TABLE: [Link; 17] = [
+pub const TABLE: [Link; 18] = [
     Link {
         name: LinkName::Control,
         from: End::Supervisor,
@@ -190,7 +192,7 @@ pub const TABLE: [Link; 17] = [
         from: End::Worker(Worker::Sound),
         to: End::Worker(Worker::Rtc),
         carriage: Carriage::Messages,
-        carries: "encoded sound; back: what is wanted of it: listeners, bit rate, loss",
+        carries: "encoded sound; back: what is wanted of it: listeners, bit rate, loss; what viewers say",
         max_descriptors: 0,
     },
     Link {
@@ -231,6 +233,14 @@ pub const TABLE: [Link; 17] = [
         to: End::Worker(Worker::Gamepad),
         carriage: Carriage::Messages,
         carries: "for how long pads count, because a viewer has proved to be there",
+        max_descriptors: 0,
+    },
+    Link {
+        name: LinkName::Voice,
+        from: End::Worker(Worker::Compositor),
+        to: End::Worker(Worker::Sound),
+        carriage: Carriage::Messages,
+        carries: "for how long voices count, because a page has proved that its microphone is on",
         max_descriptors: 0,
     },
     Link {
@@ -300,6 +310,7 @@ impl LinkName {
             Self::Sound => "sound",
             Self::Transfer => "transfer",
             Self::Tuning => "tuning",
+            Self::Voice => "voice",
         }
     }
 

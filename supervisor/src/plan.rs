@@ -424,15 +424,15 @@ mod tests {
         let names = |worker| links(worker).map(|link| link.name).collect::<Vec<_>>();
         use LinkName::{
             Broker, Desktop, Frames, Handover, Input, Packets, Pads, Presence, Signalling, Sound,
-            Transfer, Tuning,
+            Transfer, Tuning, Voice,
         };
-        assert_eq!(names(Worker::Compositor), [Frames, Input, Desktop, Transfer, Presence]);
+        assert_eq!(names(Worker::Compositor), [Frames, Input, Desktop, Transfer, Presence, Voice]);
         assert_eq!(names(Worker::Media), [Frames, Packets, Tuning]);
         assert_eq!(
             names(Worker::Rtc),
             [Packets, Tuning, Sound, Input, Desktop, Transfer, Pads, Signalling]
         );
-        assert_eq!(names(Worker::Sound), [Sound]);
+        assert_eq!(names(Worker::Sound), [Sound, Voice]);
         assert_eq!(names(Worker::Gamepad), [Pads, Presence]);
         assert_eq!(names(Worker::Gateway), [Broker, Handover, Signalling]);
         assert_eq!(names(Worker::Turn), [Handover]);

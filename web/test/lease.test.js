@@ -29,6 +29,7 @@ function lease() {
 class Desktop {
   #key = bytes(EXAMPLE.key);
   openUntil = -Infinity;
+  hears = false;
 
   /** @param {string} challenge */
   constructor(challenge) {
@@ -48,7 +49,10 @@ class Desktop {
    * @returns {Uint8Array<ArrayBuffer> | null} the next challenge
    */
   take(proof, now) {
-    if (hex(proof.tag) !== hex(this.#hmac('lumen: presence ', proof.lease, this.challenge))) return null;
+    const proves = (/** @type {string} */ label) =>
+      hex(proof.tag) === hex(this.#hmac(label, proof.lease, this.challenge));
+    this.hears = proves('lumen: speaking ');
+    if (!this.hears && !proves('lumen: presence ')) return null;
     this.openUntil = now + LIFE;
     this.challenge = this.#hmac('lumen: challenge', this.challenge).slice(0, 16);
     return this.challenge;
@@ -163,4 +167,44 @@ test('a lease that is none is not taken for one', () => {
     { ...EXAMPLE, challenge: 'zz'.repeat(16) },
   ];
   for (const value of wrong) assert.equal(parseLease(value), null);
+});
+
+test('proofs say that the microphone is on for as long as it is', () => {
+  const presence = new Presence();
+  const desktop = new Desktop(EXAMPLE.challenge);
+  presence.leased(lease());
+  let now = 0;
+  /** @param {Proof | null} proof */
+  const exchange = (proof) => {
+    for (let next = proof; next !== null; ) {
+      const challenge = desktop.take(next, now);
+      assert(challenge);
+      next = presence.challenged(challenge, now);
+    }
+  };
+  exchange(presence.acts(now));
+  assert.equal(desktop.hears, false);
+  exchange(presence.speaks(true, now));
+  assert.equal(desktop.hears, true);
+  for (const until = now + 20_000; now < until; now += 1000) {
+    exchange(presence.speaks(true, now));
+    assert(desktop.hears && desktop.openUntil > now + LIFE / 2);
+  }
+  exchange(presence.speaks(false, now));
+  assert.equal(desktop.hears, false);
+  assert.equal(presence.speaks(false, now), null);
+});
+
+test('microphone that is switched on while a proof is on its way is proved with the next challenge', () => {
+  const presence = new Presence();
+  const desktop = new Desktop(EXAMPLE.challenge);
+  presence.leased(lease());
+  const first = presence.acts(0);
+  assert.equal(presence.speaks(true, 1), null);
+  assert(first);
+  const challenge = desktop.take(first, 2);
+  assert(challenge);
+  const second = presence.challenged(challenge, 3);
+  assert(second && desktop.take(second, 4));
+  assert.equal(desktop.hears, true);
 });

@@ -13,7 +13,7 @@ use hmac::{Hmac, Mac};
 use lumen_ipc::{
     lease::{
         CHALLENGE_BYTES, Challenge, LEASE_LIFE, Lease, LeaseId, LeaseKey, Proof, next_text,
-        proof_text,
+        proof_text, speaking_text,
     },
     units::PeerId,
 };
@@ -39,8 +39,17 @@ pub struct Changes {
 #[derive(Debug, Default)]
 pub struct Leases {
     entries: BTreeMap<LeaseId, Entry>,
-    /// Peers whose input counts: by which lease, and until when.
-    open: BTreeMap<PeerId, (LeaseId, Instant)>,
+    /// Peers whose input counts.
+    open: BTreeMap<PeerId, Open>,
+}
+
+/// A peer's newest proof.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    lease: LeaseId,
+    until: Instant,
+    /// Whether its viewer's microphone is on.
+    speaks: bool,
 }
 
 impl Leases {
@@ -56,8 +65,7 @@ impl Leases {
         let before = std::mem::replace(&mut self.entries, entries);
         let is_new = |(lease, _): &(LeaseId, Challenge)| !before.contains_key(lease);
         let begun = self.challenges().filter(is_new).collect();
-        let ended =
-            |(_, (lease, _)): &(&PeerId, &(LeaseId, Instant))| !self.entries.contains_key(lease);
+        let ended = |(_, open): &(&PeerId, &Open)| !self.entries.contains_key(&open.lease);
         let ended: Vec<PeerId> = self.open.iter().filter(ended).map(|(peer, _)| *peer).collect();
         self.open.retain(|peer, _| !ended.contains(peer));
         Changes { ended, begun }
@@ -73,44 +81,50 @@ impl Leases {
     pub fn prove(&mut self, now: Instant, peer: PeerId, proof: &Proof) -> Option<Challenge> {
         let entry = self.entries.get_mut(&proof.lease)?;
         // Compares in constant time.
-        let text = proof_text(proof.lease, entry.challenge);
-        hmac(entry.key, &text).verify_slice(&proof.tag).ok()?;
+        let proves = |text: Vec<u8>| hmac(entry.key, &text).verify_slice(&proof.tag).is_ok();
+        let speaks = proves(speaking_text(proof.lease, entry.challenge));
+        if !speaks && !proves(proof_text(proof.lease, entry.challenge)) {
+            return None;
+        }
         let next = hmac(entry.key, &next_text(entry.challenge)).finalize().into_bytes();
         let next = next.first_chunk::<CHALLENGE_BYTES>().copied()?;
         entry.challenge = Challenge(next);
-        self.open.retain(|other, (lease, _)| *lease != proof.lease || *other == peer);
-        self.open.insert(peer, (proof.lease, now + LEASE_LIFE));
+        self.open.retain(|other, open| open.lease != proof.lease || *other == peer);
+        self.open.insert(peer, Open { lease: proof.lease, until: now + LEASE_LIFE, speaks });
         Some(entry.challenge)
     }
 
     /// Whether the input of `peer` counts.
     #[must_use]
     pub fn permits(&self, now: Instant, peer: PeerId) -> bool {
-        self.open.get(&peer).is_some_and(|(_, until)| now < *until)
+        self.open.get(&peer).is_some_and(|open| now < open.until)
     }
 
     /// Until when somebody's input counts; `None` if nobody's does.
     #[must_use]
     pub fn last(&self, now: Instant) -> Option<Instant> {
-        self.open.values().map(|(_, until)| *until).filter(|until| now < *until).max()
+        self.open.values().map(|open| open.until).filter(|until| now < *until).max()
+    }
+
+    /// Until when somebody's microphone is known to be on; `None` if nobody's is.
+    #[must_use]
+    pub fn last_speaking(&self, now: Instant) -> Option<Instant> {
+        let speaking = self.open.values().filter(|open| open.speaks);
+        speaking.map(|open| open.until).filter(|until| now < *until).max()
     }
 
     /// Peers whose proofs have come of age; their input counts no more until they prove again.
     pub fn lapse(&mut self, now: Instant) -> Vec<PeerId> {
-        let lapsed: Vec<PeerId> = self
-            .open
-            .iter()
-            .filter(|(_, (_, until))| *until <= now)
-            .map(|(peer, _)| *peer)
-            .collect();
-        self.open.retain(|_, (_, until)| *until > now);
+        let lapsed: Vec<PeerId> =
+            self.open.iter().filter(|(_, open)| open.until <= now).map(|(peer, _)| *peer).collect();
+        self.open.retain(|_, open| open.until > now);
         lapsed
     }
 
     /// When the first proof comes of age; `None` if nobody's input counts.
     #[must_use]
     pub fn due(&self) -> Option<Instant> {
-        self.open.values().map(|(_, until)| *until).min()
+        self.open.values().map(|open| open.until).min()
     }
 
     /// A peer is gone.
@@ -210,6 +224,26 @@ mod tests {
         let later = now + LEASE_LIFE;
         assert_eq!(leases.prove(later, ALICE, &right), None, "each counts once");
         assert!(!leases.permits(later, ALICE));
+    }
+
+    #[test]
+    fn microphone_is_on_for_as_long_as_the_newest_proof_says_so() {
+        let (mut leases, now) = (Leases::default(), Instant::now());
+        let (one, watcher) = (lease(1, true), lease(2, false));
+        leases.set(&[one, watcher]);
+        let speaking = |lease: Lease, challenge| {
+            let tag = hmac(lease.key, &speaking_text(lease.id, challenge)).finalize().into_bytes();
+            Proof { lease: lease.id, tag: tag.into() }
+        };
+        assert_eq!(leases.prove(now, BOB, &speaking(watcher, watcher.challenge)), None);
+        let next = leases.prove(now, ALICE, &answer(one, one.challenge)).expect("right");
+        assert_eq!(leases.last_speaking(now), None);
+        let next = leases.prove(now, ALICE, &speaking(one, next)).expect("right");
+        assert!(leases.permits(now, ALICE));
+        assert_eq!(leases.last_speaking(now), Some(now + LEASE_LIFE));
+        assert_eq!(leases.last_speaking(now + LEASE_LIFE), None);
+        leases.prove(now, ALICE, &answer(one, next)).expect("right");
+        assert_eq!(leases.last_speaking(now), None);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use lumen_ipc::{
     codec::{ProtocolViolation, Violation},
     lease::{Challenge, Lease, LeaseId},
     link::LinkName,
-    message::{desktop, frames, input, transfer},
+    message::{desktop, frames, input, presence, transfer, voice},
     service::CompositorConfig,
     text::counted,
     units::{OutputId, SlotIndex},
@@ -35,7 +35,7 @@ use tracing::{info, warn};
 use super::{
     apps::{self, Apps},
     kernel::Os,
-    presence::{Presence, PresenceLink},
+    presence::{PresenceLink, Teller, VoiceLink},
     transfers::{TransferLink, Transfers, WatchId},
 };
 use crate::{
@@ -63,7 +63,8 @@ pub struct Compositor {
     /// The desktop.
     pub state: State,
     input_link: Option<Rc<InputLink>>,
-    presence: Presence,
+    presence: Teller<presence::ToCompositor, presence::ToGamepad>,
+    voice: Teller<voice::ToCompositor, voice::ToSound>,
     desktop_link: Option<Rc<DesktopLink>>,
     transfers: Transfers,
     apps: Apps,
@@ -106,7 +107,8 @@ impl Compositor {
             display,
             state,
             input_link: None,
-            presence: Presence::default(),
+            presence: Teller::default(),
+            voice: Teller::default(),
             desktop_link: None,
             transfers: Transfers::default(),
             apps: Apps::new(Instant::now()).map_err(CreateError::Apps)?,
@@ -237,8 +239,17 @@ impl Compositor {
         self.tell_presence();
     }
 
+    /// Sound has a new end of the `voice` link, or none.
+    pub fn set_voice_link(&mut self, link: Option<Rc<VoiceLink>>) {
+        self.state.set_now(Instant::now());
+        self.voice.attach(link);
+        self.tell_presence();
+    }
+
     fn tell_presence(&mut self) {
-        self.presence.tell(self.state.now(), &self.state.seat.leases);
+        let (now, leases) = (self.state.now(), &self.state.seat.leases);
+        self.presence.tell(now, leases.last(now), presence::ToGamepad);
+        self.voice.tell(now, leases.last_speaking(now), voice::ToSound);
     }
 
     /// Rtc has a new end of the `input` link, or none. Whoever held something held it over the old end.

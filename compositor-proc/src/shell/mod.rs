@@ -27,7 +27,7 @@ use std::{
 use lumen_ipc::{
     codec::Message,
     link::LinkName,
-    message::{desktop, grants::ToWorker, presence as presence_messages},
+    message::{desktop, grants::ToWorker, presence as presence_messages, voice},
 };
 use lumen_ipc_runtime::{
     bootstrap::{Grant, ServeError, Supervision, SupervisorEvent},
@@ -45,7 +45,7 @@ use self::transfers::{TransferLink, WatchId};
 pub use self::{
     compositor::{Compositor, CreateError, DesktopLink, InputLink},
     kernel::Os,
-    presence::PresenceLink,
+    presence::{PresenceLink, VoiceLink},
 };
 use crate::capture::FramesLink;
 
@@ -76,6 +76,7 @@ struct Sources {
     input: Option<RegistrationToken>,
     desktop: Option<RegistrationToken>,
     presence: Option<RegistrationToken>,
+    voice: Option<RegistrationToken>,
     transfer: Option<RegistrationToken>,
     /// Pipes of apps that a transfer waits for.
     pipes: BTreeMap<WatchId, RegistrationToken>,
@@ -209,6 +210,7 @@ impl Turn {
             ToWorker::LinkEnd { link: LinkName::Desktop, .. } => self.attach_desktop(grant),
             ToWorker::LinkEnd { link: LinkName::Presence, .. } => self.attach_presence(grant),
             ToWorker::LinkEnd { link: LinkName::Transfer, .. } => self.attach_transfer(grant),
+            ToWorker::LinkEnd { link: LinkName::Voice, .. } => self.attach_voice(grant),
             other => Err(ShellError::Useless(other)),
         }
     }
@@ -312,6 +314,18 @@ impl Turn {
         })?;
         self.replace(|sources| &mut sources.presence, token);
         self.compositor.set_presence_link(Some(link));
+        Ok(())
+    }
+
+    fn attach_voice(&mut self, grant: Grant) -> Result<(), ShellError> {
+        let link: Rc<VoiceLink> = Rc::new(open(LinkName::Voice, grant)?);
+        let source = Generic::new(Rc::clone(&link), Interest::READ, Mode::Level);
+        let token = insert(&self.handle, source, |turn: &mut Self, link| {
+            let open = turn.read(link, |_, nothing: voice::ToCompositor| match nothing {});
+            Ok(turn.go_on(open, |compositor| compositor.set_voice_link(None)))
+        })?;
+        self.replace(|sources| &mut sources.voice, token);
+        self.compositor.set_voice_link(Some(link));
         Ok(())
     }
 

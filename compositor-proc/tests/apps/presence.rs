@@ -154,7 +154,7 @@ fn told_to_gamepad(rig: &mut Rig) -> Duration {
     let mut told = None;
     rig.until(|rig| {
         let presence = rig.presence.as_ref().expect("gamepad is there");
-        told = presence.receive().ok().map(|received| received.message.left());
+        told = presence.receive().ok().map(|received| received.message.0.left());
         told.is_some()
     });
     told.expect("just seen")

@@ -192,7 +192,7 @@ impl Gamepad {
             let Some(link) = &self.presence else { return };
             let over = match link.receive() {
                 Ok(received) => {
-                    self.slots.attend(Instant::now(), received.message.left());
+                    self.slots.attend(Instant::now(), received.message.0.left());
                     continue;
                 }
                 Err(ReceiveError::Empty) => return,

@@ -11,7 +11,7 @@ use lumen_ipc::{
     link::MAX_DESCRIPTORS,
     message::{
         desktop, frames, grants, handover, input, login, oidc, packets, pads, presence, session,
-        signalling, sound, transfer,
+        signalling, sound, transfer, voice,
     },
     service,
 };
@@ -53,6 +53,7 @@ pub const DECODERS: &[Decoder] = &[
     ("sound_to_sound", message::<sound::ToSound>),
     ("transfer_to_compositor", message::<transfer::ToCompositor>),
     ("transfer_to_rtc", message::<transfer::ToRtc>),
+    ("voice_to_sound", message::<voice::ToSound>),
 ];
 
 /// Runs the decoder called `name`, if it exists.

@@ -17,3 +17,4 @@ pub mod session;
 pub mod signalling;
 pub mod sound;
 pub mod transfer;
+pub mod voice;

@@ -3,7 +3,7 @@
 // The host gives a page a lease with a key. Whatever is between this page and the apps passes proofs on and
 // cannot make them. Each proof answers a challenge, and the desktop answers each proof with the next
 // challenge. A page that acts proves that it is there before its first input and then every two seconds;
-// one that only watches proves nothing.
+// one that only watches proves nothing. While its viewer's microphone is on, its proofs prove that, too.
 
 import { hmac } from './hmac.js';
 
@@ -26,6 +26,7 @@ const ID_BYTES = 8;
 const KEY_BYTES = 32;
 const CHALLENGE_BYTES = 16;
 const PROOF_LABEL = new TextEncoder().encode('lumen: presence ');
+const SPEAKING_LABEL = new TextEncoder().encode('lumen: speaking ');
 const NEXT_LABEL = new TextEncoder().encode('lumen: challenge');
 
 export class Presence {
@@ -36,6 +37,9 @@ export class Presence {
   /** Whether that has been answered already, and whether over another connection. */
   #answered = false;
   #repeated = false;
+  /** Whether the viewer's microphone is on, and whether the last proof said so. */
+  #speaks = false;
+  #provedSpeaking = false;
   #provedAt = -Infinity;
   #actedAt = -Infinity;
   #askedAt = -Infinity;
@@ -53,6 +57,7 @@ export class Presence {
     this.#lease = lease;
     this.#challenge = lease.challenge;
     this.#answered = false;
+    this.#provedSpeaking = false;
     this.#provedAt = -Infinity;
   }
 
@@ -80,6 +85,19 @@ export class Presence {
   }
 
   /**
+   * Called when the viewer's microphone is switched on or off, and again and again while it is on.
+   * @param {boolean} on
+   * @param {number} now
+   * @returns {Proof | null} to send before what is said
+   */
+  speaks(on, now) {
+    this.#speaks = on;
+    if (on) this.#actedAt = now;
+    const isDue = this.#provedSpeaking !== on || (on && now - this.#provedAt >= PROOF_INTERVAL);
+    return isDue && !this.#answered ? this.#prove(now) : null;
+  }
+
+  /**
    * The desktop says what the next proof answers: because the last one was right, or because it does not
    * know the last one.
    * @param {Uint8Array<ArrayBuffer>} challenge
@@ -93,7 +111,8 @@ export class Presence {
     const isRight = counts && isEqual(challenge, next(this.#lease, this.#challenge));
     this.#challenge = challenge;
     this.#answered = false;
-    if (isRight) return null;
+    // A proof that was made before the microphone was switched does not say so.
+    if (isRight) return this.#provedSpeaking === this.#speaks ? null : this.#prove(now);
     this.#provedAt = -Infinity;
     return now - this.#actedAt < ACTIVE ? this.#prove(now) : null;
   }
@@ -125,7 +144,9 @@ export class Presence {
     this.#answered = true;
     this.#repeated = false;
     this.#provedAt = now;
-    return { type: 'proof', lease: id, tag: hmac(key, joined(PROOF_LABEL, id, this.#challenge)) };
+    this.#provedSpeaking = this.#speaks;
+    const label = this.#speaks ? SPEAKING_LABEL : PROOF_LABEL;
+    return { type: 'proof', lease: id, tag: hmac(key, joined(label, id, this.#challenge)) };
   }
 }
 

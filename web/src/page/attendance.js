@@ -61,6 +61,12 @@ export class Attendance {
     this.#ask();
   }
 
+  /** @param {boolean} on whether the viewer's microphone is, from now on */
+  speaks(on) {
+    this.#send(this.#presence.speaks(on, performance.now()));
+    this.#ask();
+  }
+
   /** @param {Uint8Array<ArrayBuffer>} challenge of the desktop */
   challenged(challenge) {
     this.#send(this.#presence.challenged(challenge, performance.now()));

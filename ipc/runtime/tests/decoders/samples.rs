@@ -14,7 +14,7 @@ use lumen_ipc::{
     codec::{self, MAX_MESSAGE_BYTES, Message},
     demand::Demand,
     graphics::{Encoding, GraphicsStatus, Judgement, Rung},
-    lease::{self, LEASE_LIFE, Lease, LeaseRights, Proof},
+    lease::{self, LEASE_LIFE, Lease, LeaseRights, Proof, Stay},
     line::Line,
     link::{Generation, LinkName},
     log::{LogPage, LogSource},
@@ -32,7 +32,7 @@ use lumen_ipc::{
         pads::{self, PadAction, PadReport},
         presence,
         session::{self, SessionHash, SessionName, TokenDigest},
-        signalling, sound,
+        signalling, sound, voice,
     },
     process::Worker,
     ring::{RingCapacity, RingSpan},
@@ -90,6 +90,7 @@ pub(crate) fn samples() -> Vec<(&'static str, usize, Vec<u8>)> {
     add("signalling_to_rtc", encode_all(&signalling_samples()));
     add("sound_to_rtc", encode_all(&[sound_sample()]));
     add("sound_to_sound", encode_all(&[sound_back_sample()]));
+    add("voice_to_sound", encode_all(&voice_samples()));
     add("transfer_to_compositor", encode_all(&transfer_samples()));
     add("transfer_to_rtc", encode_all(&transfer_back_samples()));
     add("rpc_admin", admin_samples());
@@ -280,7 +281,11 @@ fn pads_back_samples() -> Vec<pads::ToRtc> {
 }
 
 fn presence_samples() -> [presence::ToGamepad; 2] {
-    [presence::ToGamepad::NOBODY, presence::ToGamepad::somebody(LEASE_LIFE)]
+    [Stay::NOBODY, Stay::somebody(LEASE_LIFE)].map(presence::ToGamepad)
+}
+
+fn voice_samples() -> [voice::ToSound; 2] {
+    [Stay::NOBODY, Stay::somebody(LEASE_LIFE)].map(voice::ToSound)
 }
 
 fn input_samples() -> Vec<input::ToCompositor> {
