@@ -299,6 +299,8 @@ pub struct RtcConfig {
     pub resize: ResizePolicy,
     /// The highest bit rate of sound; `None` for a session without sound.
     pub sound: Option<SoundKbps>,
+    /// Whether viewers may speak.
+    pub speech: bool,
 }
 
 /// Sound's part.
@@ -306,6 +308,8 @@ pub struct RtcConfig {
 pub struct SoundConfig {
     /// Bit rate until rtc says what the network carries, and the most that is ever used.
     pub bitrate: SoundKbps,
+    /// Whether viewers may speak.
+    pub speech: bool,
 }
 
 /// What decides the output's size.

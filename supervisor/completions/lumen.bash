@@ -69,6 +69,7 @@ _lumen() {
             --pad-grace) return ;;
             --sound) mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$word"); return ;;
             --sound-bitrate) return ;;
+            --microphone) mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$word"); return ;;
             --log) return ;;
             --config) mapfile -t COMPREPLY < <(compgen -A file -- "$word"); return ;;
             --name) return ;;
@@ -80,9 +81,9 @@ _lumen() {
         mapfile -t COMPREPLY < <(compgen -W 'run serve session status sessions users revoke restart logs config doctor metrics stop --help --version' -- "$word"); return
     fi
     case $command in
-        run) mapfile -t COMPREPLY < <(compgen -W '--app --app-memory --app-tasks --listen --trusted-proxy --base-path --tls --tls-cert --tls-key --size --resize --clipboard --fps --gpu --encoder --bitrate --auth --login-socket --session-socket --login-groups --proxy-socket --proxy-user --proxy-header --oidc-socket --oidc-name --login-idle --login-life --session-unwatched --session-idle --session-in-use --sessions-per-user --sessions-total --metrics-token-file --user --udp-listen --udp-port --public-address --relay --relay-port --relay-tls-port --relay-cert --relay-key --relay-name --x11 --layout --layout-variant --layout-options --pad --pad-grace --sound --sound-bitrate --log --config --name --workers-dir --help' -- "$word"); return ;;
+        run) mapfile -t COMPREPLY < <(compgen -W '--app --app-memory --app-tasks --listen --trusted-proxy --base-path --tls --tls-cert --tls-key --size --resize --clipboard --fps --gpu --encoder --bitrate --auth --login-socket --session-socket --login-groups --proxy-socket --proxy-user --proxy-header --oidc-socket --oidc-name --login-idle --login-life --session-unwatched --session-idle --session-in-use --sessions-per-user --sessions-total --metrics-token-file --user --udp-listen --udp-port --public-address --relay --relay-port --relay-tls-port --relay-cert --relay-key --relay-name --x11 --layout --layout-variant --layout-options --pad --pad-grace --sound --sound-bitrate --microphone --log --config --name --workers-dir --help' -- "$word"); return ;;
         serve) mapfile -t COMPREPLY < <(compgen -W '--listen --trusted-proxy --base-path --tls --tls-cert --tls-key --auth --login-socket --session-socket --login-groups --proxy-socket --proxy-user --proxy-header --oidc-socket --oidc-name --login-idle --login-life --session-unwatched --session-idle --session-in-use --sessions-per-user --sessions-total --metrics-token-file --public-address --relay --relay-port --relay-tls-port --relay-cert --relay-key --relay-name --log --config --name --workers-dir --help' -- "$word"); return ;;
-        session) mapfile -t COMPREPLY < <(compgen -W '--app --app-memory --app-tasks --size --resize --clipboard --fps --gpu --encoder --bitrate --user --udp-listen --udp-port --public-address --x11 --layout --layout-variant --layout-options --pad --pad-grace --sound --sound-bitrate --log --config --host --name --granted --workers-dir --help' -- "$word"); return ;;
+        session) mapfile -t COMPREPLY < <(compgen -W '--app --app-memory --app-tasks --size --resize --clipboard --fps --gpu --encoder --bitrate --user --udp-listen --udp-port --public-address --x11 --layout --layout-variant --layout-options --pad --pad-grace --sound --sound-bitrate --microphone --log --config --host --name --granted --workers-dir --help' -- "$word"); return ;;
         status) mapfile -t COMPREPLY < <(compgen -W '--name --json --help' -- "$word"); return ;;
         sessions) mapfile -t COMPREPLY < <(compgen -W '--name --json --help' -- "$word"); return ;;
         users) mapfile -t COMPREPLY < <(compgen -W '--name --json --help' -- "$word"); return ;;

@@ -75,6 +75,7 @@ complete -c lumen -n '__fish_seen_subcommand_from run session' -l pad -x -a 'xbo
 complete -c lumen -n '__fish_seen_subcommand_from run session' -l pad-grace -x -d 'How long games keep the gamepad of a viewer whose connection is lost and may come back, 1 to 3600'
 complete -c lumen -n '__fish_seen_subcommand_from run session' -l sound -x -a 'on off' -d 'Whether viewers hear what apps play'
 complete -c lumen -n '__fish_seen_subcommand_from run session' -l sound-bitrate -x -d 'The most kilobits per second for sound, 16 to 510'
+complete -c lumen -n '__fish_seen_subcommand_from run session' -l microphone -x -a 'on off' -d 'Whether viewers who control the desktop may speak to its apps, once they switch their microphone on in the page'
 complete -c lumen -n '__fish_seen_subcommand_from run serve session' -l log -x -d 'What the workers log'
 complete -c lumen -n '__fish_seen_subcommand_from run serve session doctor config' -l config -r -F -d 'Configuration file to read in place of the usual ones'
 complete -c lumen -n '__fish_seen_subcommand_from run serve status restart logs metrics stop sessions users revoke' -l name -x -d 'Distinguishes several desktops or hosts of one user'

@@ -280,8 +280,12 @@ fn session_worker(
             clipboard: config.clipboard,
             resize: config.resize,
             sound: config.sound,
+            speech: config.sound.is_some() && config.microphone,
         }),
-        Worker::Sound => WorkerConfig::Sound(SoundConfig { bitrate: config.sound? }),
+        Worker::Sound => {
+            let (bitrate, speech) = (config.sound?, config.microphone);
+            WorkerConfig::Sound(SoundConfig { bitrate, speech })
+        }
         Worker::Gateway | Worker::Turn => return None,
     })
 }
@@ -360,6 +364,26 @@ mod tests {
     fn plan_without_pads_has_no_gamepad() {
         let without = workers(&session_plan(&config_of(&["run", "--pad", "off"])));
         assert_eq!(without, [Worker::Compositor, Worker::Media, Worker::Sound, Worker::Rtc]);
+    }
+
+    #[test]
+    fn plan_without_microphone_or_sound_takes_no_viewer_s_voice() {
+        for (options, takes) in [
+            (&["run"][..], [Some(true), Some(true)]),
+            (&["run", "--microphone", "off"], [Some(false), Some(false)]),
+            (&["run", "--sound", "off"], [Some(false), None]),
+        ] {
+            let plan = session_plan(&config_of(options));
+            let rtc = plan.iter().find_map(|planned| match &planned.config {
+                WorkerConfig::Rtc(rtc) => Some(rtc.speech),
+                _ => None,
+            });
+            let sound = plan.iter().find_map(|planned| match &planned.config {
+                WorkerConfig::Sound(sound) => Some(sound.speech),
+                _ => None,
+            });
+            assert_eq!([rtc, sound], takes, "{options:?}");
+        }
     }
 
     #[test]

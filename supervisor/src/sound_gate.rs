@@ -7,7 +7,7 @@
 //!
 //! A message (<https://docs.pipewire.org/page_native_protocol.html>) has a head of sixteen bytes and a value. Only
 //! those to the core, which is object 0, and to registries are looked into, since others can make nothing, and what
-//! streams say of themselves: others must not take a stream for a device (`sound_gate/objects.rs`).
+//! streams say of themselves: others must not take a stream for a device of the user's (`sound_gate/objects.rs`).
 //!
 //! INVARIANTS
 //! - No object but object 0 is a core, and none is a registry or a stream unless it is known here: a registry binds
@@ -31,7 +31,8 @@ use self::{
 const LONGEST: usize = 256 * 1024;
 /// Registries that one connection may have. Ours makes two.
 const MOST_REGISTRIES: usize = 16;
-/// Streams that one connection may have. Ours makes one, and others when the library loses it.
+/// Streams that one connection may have. Ours makes one that hears and a microphone, and others when the library
+/// loses them.
 const MOST_STREAMS: usize = 16;
 
 /// The length of a message's head.
@@ -80,11 +81,19 @@ pub struct Gate {
 /// The objects whose messages are looked into, besides the core.
 #[derive(Debug, Default)]
 struct Known {
+    /// Whether a stream may be a microphone.
+    microphone: bool,
     registries: BTreeSet<u32>,
     streams: BTreeMap<u32, Identity>,
 }
 
 impl Gate {
+    /// The gate of a connection in which there may be a microphone, or not.
+    #[must_use]
+    pub fn new(microphone: bool) -> Self {
+        Self { known: Known { microphone, ..Known::default() }, ..Self::default() }
+    }
+
     /// Takes what the worker says next. Returns the messages that are complete and go on to the server.
     ///
     /// # Errors
@@ -144,7 +153,10 @@ impl Known {
                 self.registries.insert(made);
                 if self.registries.len() > MOST_REGISTRIES { Err(Refusal::Object) } else { Ok(()) }
             }
-            (CORE, 6) => self.give(create(arguments()?).ok_or_else(|| message.form())?),
+            (CORE, 6) => {
+                let asked = create(arguments()?, self.microphone);
+                self.give(asked.ok_or_else(|| message.form())?)
+            }
             (CORE, 7) => {
                 let ended = only_number(arguments()?).ok_or_else(|| message.form())?;
                 self.registries.remove(&ended);

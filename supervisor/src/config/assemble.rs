@@ -83,6 +83,7 @@ pub(super) fn session(
         pad: values.pad()?,
         pad_grace: values.pad_grace()?,
         sound: values.sound()?,
+        microphone: values.microphone()?,
         public_address: values.public_address()?,
         x11: values.switch(Key::X11)?,
         keymap: values.keymap()?,

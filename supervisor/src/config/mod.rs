@@ -273,6 +273,8 @@ pub struct SessionConfig {
     pub pad_grace: PadGrace,
     /// The most bits per second for sound; `None` for no sound.
     pub sound: Option<SoundKbps>,
+    /// Whether viewers may speak, where there is sound.
+    pub microphone: bool,
     /// The public address of this host, if it differs from its own.
     pub public_address: Option<IpAddr>,
     /// Whether an X server shows X apps.

@@ -366,6 +366,7 @@ mod tests {
             ("run --encoder gpu", "auto, cpu or vaapi"),
             ("run --pad n64", "switchpro or off"),
             ("run --sound loud", "on or off"),
+            ("run --microphone loud", "on or off"),
             ("run --sound-bitrate 8", "16 to 510"),
             ("run --sound off --sound-bitrate 511", "16 to 510"),
             ("run --pad-grace 0", "1 to 3600"),

@@ -97,6 +97,7 @@ mod tests {
             LoginLife,
             LoginSocket,
             MetricsTokenFile,
+            Microphone,
             Name,
             OidcName,
             OidcSocket,

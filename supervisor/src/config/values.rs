@@ -343,6 +343,14 @@ impl Values {
         }
     }
 
+    pub(super) fn microphone(&self) -> Result<bool, UsageError> {
+        match self.text(Key::Microphone).0 {
+            "on" => Ok(true),
+            "off" => Ok(false),
+            _ => Err(self.bad(Key::Microphone, "expected on or off")),
+        }
+    }
+
     /// How browsers authenticate. Without authentication only this machine may connect.
     pub(super) fn auth(&self, front_door: &FrontDoor) -> Result<AuthMode, UsageError> {
         match (self.text(Key::Auth).0, &front_door.listen) {

@@ -335,12 +335,13 @@ impl Session {
     /// Connects sound to the sound server, if it is there.
     fn look_for_sound_server(&mut self) {
         let connect = || self.stage.sound_server()?.connect().ok();
+        let microphone = self.stage.takes_speech();
         let found = connect().and_then(|connection| Some((connection, connect()?)));
         let guarded = found.and_then(|(connection, sink)| {
             let owner = sink.try_clone();
             Some((
-                sound_gate::guarded(connection).ok()?,
-                sound_gate::guarded(sink).ok()?,
+                sound_gate::guarded(connection, microphone).ok()?,
+                sound_gate::guarded(sink, false).ok()?,
                 owner.ok()?,
             ))
         });

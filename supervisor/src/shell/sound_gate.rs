@@ -33,12 +33,13 @@ const MOST_WAITING: usize = 2 * MOST_DESCRIPTORS;
 /// The stack of a thread that only passes on.
 const STACK: usize = 256 * 1024;
 
-/// A connection for the sound worker that leads to `server` and lets through what the worker may ask for.
-pub(super) fn guarded(server: OwnedFd) -> io::Result<OwnedFd> {
+/// A connection for the sound worker that leads to `server` and lets through what the worker may ask for: a
+/// source, too, where there may be a microphone.
+pub(super) fn guarded(server: OwnedFd, microphone: bool) -> io::Result<OwnedFd> {
     let (worker, ours) = UnixStream::pair()?;
     worker.set_nonblocking(true)?;
     let named = thread::Builder::new().name("sound gate".to_owned()).stack_size(STACK);
-    named.spawn(move || match pass_on(&ours, &server) {
+    named.spawn(move || match pass_on(&ours, &server, microphone) {
         Ok(()) => debug!("a connection to the sound server has ended"),
         Err(error) => warn!(%error, "a connection of sound to the sound server is closed"),
     })?;
@@ -47,8 +48,8 @@ pub(super) fn guarded(server: OwnedFd) -> io::Result<OwnedFd> {
 
 /// Passes on what both sides say until one of them ends the connection, or the worker asks for what it may not
 /// have.
-fn pass_on(worker: &UnixStream, server: &OwnedFd) -> io::Result<()> {
-    let mut gate = Gate::default();
+fn pass_on(worker: &UnixStream, server: &OwnedFd, microphone: bool) -> io::Result<()> {
+    let mut gate = Gate::new(microphone);
     let (mut asked, mut told) = (Portion::default(), Portion::default());
     loop {
         let mut both =
@@ -156,7 +157,7 @@ mod tests {
     /// The worker's end and the server's.
     fn connection() -> (UnixStream, UnixStream) {
         let (server, far) = UnixStream::pair().expect("a pair");
-        let worker = UnixStream::from(guarded(far.into()).expect("a thread"));
+        let worker = UnixStream::from(guarded(far.into(), false).expect("a thread"));
         worker.set_nonblocking(false).expect("a socket");
         (worker, server)
     }

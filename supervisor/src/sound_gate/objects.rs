@@ -38,6 +38,14 @@ const STREAM: &str = "client-node";
 const OLDEST: i32 = 3;
 /// What a stream is to others: one that hears, and nothing else, under one name.
 const LISTENER: [(&str, &str); 2] = [(CLASS, "Stream/Input/Audio"), (NAME, "lumen_ear")];
+/// Or, where there may be one, the microphone: a device, and so under no name or description but these, which it has
+/// from the start. It has no other properties by which it is known.
+const MICROPHONE: [(&str, &str); 4] = [
+    (CLASS, "Audio/Source"),
+    ("media.type", "Audio"),
+    ("node.description", "Lumen microphone"),
+    (NAME, "lumen_microphone"),
+];
 const CLASS: &str = "media.class";
 const NAME: &str = "node.name";
 /// The properties by which others know a stream.
@@ -68,9 +76,12 @@ impl Identity {
         own.is_none_or(|own| self.0.insert(own, value.to_owned()).is_none())
     }
 
-    /// Whether a stream may be known by this.
-    fn is_permitted(&self) -> bool {
-        LISTENER.iter().all(|(name, value)| self.0.get(name).is_none_or(|own| own == value))
+    /// Whether a stream may be known by this, where there may be a `microphone` or not.
+    fn is_permitted(&self, microphone: bool) -> bool {
+        let is = |(name, value): &(&str, &str)| self.0.get(name).is_some_and(|own| own == value);
+        let is_microphone = MICROPHONE.iter().all(is) && self.0.len() == MICROPHONE.len();
+        let hears = |own: &(&str, &str)| is(own) || !self.0.contains_key(own.0);
+        LISTENER.iter().all(hears) || (microphone && is_microphone)
     }
 
     /// Whether this property is none of these, or is as it was.
@@ -115,8 +126,8 @@ pub(super) fn only_number(mut arguments: Values<'_>) -> Option<u32> {
     Some(number.cast_unsigned())
 }
 
-/// What is to be made.
-pub(super) fn create(mut arguments: Values<'_>) -> Option<Asked> {
+/// What is to be made, where there may be a `microphone` or not.
+pub(super) fn create(mut arguments: Values<'_>, microphone: bool) -> Option<Asked> {
     let (factory, kind) = (arguments.text()?, arguments.text()?);
     let version = arguments.number()?;
     let mut settings = arguments.values()?;
@@ -135,7 +146,8 @@ pub(super) fn create(mut arguments: Values<'_>) -> Option<Asked> {
     Some(match factory {
         _ if !MADE.contains(&(factory, kind)) => Asked::Forbidden,
         ADAPTER if !are_the_sinks || !are_all() => Asked::Forbidden,
-        STREAM if version < OLDEST || !is_clear || !identity.is_permitted() => Asked::Forbidden,
+        STREAM if version < OLDEST || !is_clear => Asked::Forbidden,
+        STREAM if !identity.is_permitted(microphone) => Asked::Forbidden,
         STREAM => Asked::Stream(number, identity),
         _ => Asked::Object(number),
     })

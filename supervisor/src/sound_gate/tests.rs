@@ -151,6 +151,40 @@ fn stream_is_made_as_one_that_hears_under_its_name_only() {
 }
 
 #[test]
+fn microphone_is_made_as_itself_only_and_only_where_there_may_be_one() {
+    let of = |microphone, settings: &[_]| {
+        Gate::new(microphone).pass(&made(STREAM, "ClientNode", settings)).map(drop)
+    };
+    let source = [("media.class", "Audio/Source"), ("node.name", "lumen_microphone")];
+    let known = [("media.type", "Audio"), ("node.description", "Lumen microphone")];
+    let own = [&source[..], &known].concat();
+    assert_eq!(of(true, &[&own[..], &[("node.latency", "480/48000")]].concat()), Ok(()));
+    assert_eq!(of(true, &EAR), Ok(()));
+    assert_eq!(of(false, &own), Err(Refusal::Object));
+    for settings in [
+        source.to_vec(),
+        own[1..].to_vec(),
+        [&own[..], &[("node.nick", "USB")]].concat(),
+        [&own[..], &[("media.class", "Stream/Input/Audio")]].concat(),
+        [&[source[0], ("node.name", "alsa_input.usb")], &known[..]].concat(),
+        [&[source[0], EAR[1]], &known[..]].concat(),
+        [&[EAR[0], source[1]], &known[..]].concat(),
+        [&[("media.class", "Audio/Sink"), source[1]], &known[..]].concat(),
+        [&source[..], &[known[0], ("node.description", "USB")]].concat(),
+        [&source[..], &[("media.type", "Video"), known[1]]].concat(),
+    ] {
+        assert_eq!(of(true, &settings), Err(Refusal::Object), "{settings:?}");
+    }
+    let told = |properties: &[_]| {
+        let messages = [made(STREAM, "ClientNode", &own), told(properties)].concat();
+        Gate::new(true).pass(&messages).map(drop)
+    };
+    assert_eq!(told(&own), Ok(()));
+    assert_eq!(told(&[("node.name", "alsa_input.usb")]), Err(Refusal::Identity(9)));
+    assert_eq!(told(&[("node.nick", "USB")]), Err(Refusal::Identity(9)));
+}
+
+#[test]
 fn stream_of_the_older_kind_whose_messages_mean_something_else_is_not_made() {
     let of = |version| {
         let kind = text("PipeWire:Interface:ClientNode");

@@ -31,7 +31,7 @@ const TALKING: &[Command] = &[
 ];
 
 /// Every option, in the order `--help` lists them.
-pub const OPTIONS: [OptionRow; 61] = [
+pub const OPTIONS: [OptionRow; 62] = [
     OptionRow {
         key: Key::App,
         name: "app",
@@ -436,6 +436,17 @@ pub const OPTIONS: [OptionRow; 61] = [
         placeholder: Some("KBPS"),
         default: "128",
         help: "The most kilobits per second for sound, 16 to 510.",
+        commands: SESSION,
+    },
+    OptionRow {
+        key: Key::Microphone,
+        name: "microphone",
+        short: None,
+        environment: "LUMEN_MICROPHONE",
+        placeholder: Some("on|off"),
+        default: "on",
+        help: "Whether viewers who control the desktop may speak to its apps, once they switch their \
+               microphone on in the page. Needs sound.",
         commands: SESSION,
     },
     OptionRow {

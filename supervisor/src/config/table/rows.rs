@@ -87,6 +87,8 @@ pub enum Key {
     LoginSocket,
     /// The file with the token for metrics.
     MetricsTokenFile,
+    /// Whether viewers may speak.
+    Microphone,
     /// The name of the running desktop.
     Name,
     /// What pages call the identity provider.

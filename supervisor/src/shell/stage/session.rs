@@ -56,6 +56,8 @@ pub(crate) struct SessionStage {
     /// Who draws.
     pub(crate) graphics: Graphics,
     sound_server: Option<SoundServer>,
+    /// Whether viewers may speak.
+    takes_speech: bool,
     media: Standing,
     /// Where the media socket comes from.
     origin: Origin,
@@ -133,17 +135,15 @@ impl SessionStage {
         let graphics =
             Graphics::find(config, &cast.session, (ground.state.as_deref(), label.as_str()));
         let addresses = sockets::addresses();
-        let facts = SessionFacts {
-            users: cast.users,
-            candidates: sockets::candidates(media.address, config.public_address, &addresses),
-        };
-        let plan = plan::session(config, &facts);
+        let candidates = sockets::candidates(media.address, config.public_address, &addresses);
+        let plan = plan::session(config, &SessionFacts { users: cast.users, candidates });
         Ok(Self {
             staff: Staff::new(plan, cast.users, config.log.clone(), directory)?,
             app,
             helpers,
             graphics,
             sound_server,
+            takes_speech: config.microphone,
             outlives_app: config.app == AppChoice::Demo,
             media: Standing::new(media.socket, {
                 let (at, port) = (Rc::clone(&media_at), media.address.port());
@@ -195,6 +195,11 @@ impl SessionStage {
     /// Where the sound server listens; `None` without sound.
     pub(crate) const fn sound_server(&self) -> Option<&SoundServer> {
         self.sound_server.as_ref()
+    }
+
+    /// Whether viewers may speak, where there is sound.
+    pub(crate) const fn takes_speech(&self) -> bool {
+        self.takes_speech
     }
 
     /// Every helper of this desktop.
