@@ -13,7 +13,7 @@ use std::{
 };
 
 use lumen_ipc::{
-    message::sound::{ToRtc, ToSound},
+    message::sound::{SoundDemand, ToRtc},
     sound::{Percent, SoundKbps},
     units::{Kbps, StreamId},
 };
@@ -76,7 +76,7 @@ impl SoundClock {
 /// What is wanted of the sound worker.
 #[derive(Debug)]
 pub struct SoundWanted {
-    demand: ToSound,
+    demand: SoundDemand,
     most: SoundKbps,
     changed: Option<Instant>,
     is_news: bool,
@@ -87,18 +87,18 @@ impl SoundWanted {
     #[must_use]
     pub const fn new(most: SoundKbps) -> Self {
         let loss = Percent::NONE;
-        let demand = ToSound { stream: StreamId::SOUND, listeners: 0, bitrate: most, loss };
+        let demand = SoundDemand { stream: StreamId::SOUND, listeners: 0, bitrate: most, loss };
         Self { demand, most, changed: None, is_news: false }
     }
 
     /// The demand.
     #[must_use]
-    pub const fn demand(&self) -> ToSound {
+    pub const fn demand(&self) -> SoundDemand {
         self.demand
     }
 
     /// The demand, if the sound worker has not been told yet.
-    pub fn news(&mut self) -> Option<ToSound> {
+    pub fn news(&mut self) -> Option<SoundDemand> {
         std::mem::take(&mut self.is_news).then_some(self.demand)
     }
 
@@ -109,7 +109,7 @@ impl SoundWanted {
             listeners = listeners.saturating_add(1);
             worst = worst.max(loss);
         }
-        let mut demand = ToSound { listeners, ..self.demand };
+        let mut demand = SoundDemand { listeners, ..self.demand };
         let is_due = self.changed.is_none_or(|at| now >= at + CHANGE_GAP);
         if is_due || listeners != self.demand.listeners {
             let lost = if is_lossy(worst) { (worst * 100.0).ceil() } else { 0.0 };
@@ -182,7 +182,7 @@ mod tests {
         for (loss, bitrate, percent) in [(0.05, 100, 5), (0.006, 100, 1), (0.004, 200, 0)] {
             let (mut wanted, now) = wanted();
             wanted.heard(now, picture(1600), [loss].into_iter());
-            let ToSound { bitrate: rate, loss: part, .. } = wanted.demand();
+            let SoundDemand { bitrate: rate, loss: part, .. } = wanted.demand();
             assert_eq!((rate.value(), part.value()), (bitrate, percent), "{loss}");
         }
     }

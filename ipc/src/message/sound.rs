@@ -1,8 +1,11 @@
-//! `sound`: sound → rtc, encoded sound; back, what is wanted of it.
+//! `sound`: sound → rtc, encoded sound; back, what is wanted of it, and what viewers say.
 //!
 //! A frame of sound is small, and so travels in its message: there is no ring, and no memory that two
 //! processes share. The socket is the queue: a frame for which it has no room is late already, and is
 //! dropped. The demand is always sent as a whole and replaces the one before.
+//!
+//! What a viewer says comes as its browser encoded it. Rtc decodes nothing of it and knows no more than the
+//! order of its packets; what is wrong with one is found where it is decoded.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +13,7 @@ use crate::{
     codec::Message,
     link::LinkName,
     sound::{Percent, SamplePosition, SoundFormat, SoundKbps, SoundPayload},
-    units::{MonotonicMicros, StreamId},
+    units::{MonotonicMicros, PeerId, StreamId},
 };
 
 /// Sound → rtc: one frame.
@@ -30,9 +33,29 @@ pub struct ToRtc {
     pub payload: SoundPayload,
 }
 
-/// Rtc → sound: what is wanted of a stream from now on.
+/// Rtc → sound.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum ToSound {
+    /// What is wanted of a stream from now on.
+    Wanted(SoundDemand),
+    /// What a viewer says.
+    Said(Speech),
+}
+
+/// A packet of a viewer's voice.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Speech {
+    /// Whose.
+    pub peer: PeerId,
+    /// Its number; the next one follows it.
+    pub sequence: u64,
+    /// Opus, as the browser encoded it.
+    pub payload: SoundPayload,
+}
+
+/// What is wanted of a stream.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct ToSound {
+pub struct SoundDemand {
     /// The stream.
     pub stream: StreamId,
     /// How many peers listen. Without any, nothing is encoded.

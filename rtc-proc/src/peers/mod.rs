@@ -31,7 +31,7 @@ use lumen_ipc::{
         packets::FrameStamps,
         pads::ToGamepad,
         signalling::ToGateway,
-        sound::ToSound,
+        sound::SoundDemand,
         transfer::{self, ClipboardPolicy},
     },
     service::ResizePolicy,
@@ -95,7 +95,7 @@ pub enum Output {
     /// Record that the last packet of a frame was sent to one peer.
     FrameSent(FrameStamps),
     /// Tell the sound worker the new demand.
-    SoundDemand(ToSound),
+    SoundDemand(SoundDemand),
     /// Send to the gateway.
     ToGateway(ToGateway),
     /// Send to the compositor.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use lumen_ipc::{message::sound::ToSound, sound::SoundKbps};
+use lumen_ipc::{message::sound::SoundDemand, sound::SoundKbps};
 
 use super::Peers;
 use crate::{
@@ -21,7 +21,7 @@ impl Peers {
 
     /// What is wanted of the sound worker; `None` where the session has none.
     #[must_use]
-    pub fn sound_demand(&self) -> Option<ToSound> {
+    pub fn sound_demand(&self) -> Option<SoundDemand> {
         self.sound.as_ref().map(SoundWanted::demand)
     }
 

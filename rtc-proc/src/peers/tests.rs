@@ -15,7 +15,7 @@ use lumen_ipc::{
         packets::FrameStamps,
         pads::{PadAction, PadReport, ToGamepad},
         signalling::{ToGateway, ToRtc},
-        sound::ToSound,
+        sound::SoundDemand,
         transfer::{self, ClipboardPolicy},
     },
     service::{RelayCredentials, ResizePolicy},
@@ -68,7 +68,7 @@ pub(super) struct House {
     pads: Vec<ToGamepad>,
     pub(super) transfer: Vec<transfer::ToCompositor>,
     /// What was asked of the sound worker.
-    sound: Vec<ToSound>,
+    sound: Vec<SoundDemand>,
     keyframes: u64,
     watchers: u16,
     size: Option<OutputSize>,

@@ -5,7 +5,7 @@ use std::os::fd::BorrowedFd;
 use lumen_ipc::{
     codec::{ProtocolViolation, Violation},
     link::LinkName,
-    message::sound::{ToRtc, ToSound},
+    message::sound::{SoundDemand, ToRtc, ToSound},
     units::StreamId,
 };
 use lumen_ipc_runtime::{bootstrap::Grant, channel::NotALink, link_end::GiveUp};
@@ -17,12 +17,16 @@ use super::links::{MaybeEnd, Over, send};
 pub(super) struct Sound {
     end: MaybeEnd<ToRtc, ToSound>,
     /// The demand that the sound worker has not been told yet.
-    untold: Option<ToSound>,
+    untold: Option<SoundDemand>,
 }
 
 impl Sound {
     /// Takes the end of a new sound worker, which is told `demand`.
-    pub(super) fn attach(&mut self, grant: Grant, demand: Option<ToSound>) -> Result<(), NotALink> {
+    pub(super) fn attach(
+        &mut self,
+        grant: Grant,
+        demand: Option<SoundDemand>,
+    ) -> Result<(), NotALink> {
         self.end.attach(grant)?;
         self.untold = demand;
         Ok(())
@@ -45,14 +49,14 @@ impl Sound {
     }
 
     /// Replaces a demand that waits.
-    pub(super) fn tell(&mut self, demand: ToSound) {
+    pub(super) fn tell(&mut self, demand: SoundDemand) {
         self.untold = self.end.get().map(|_| demand);
     }
 
     /// Sends what waits.
     pub(super) fn flush(&mut self) -> Result<(), Over> {
         if let (Some(end), Some(demand)) = (self.end.get(), self.untold)
-            && send(end, &demand)?
+            && send(end, &ToSound::Wanted(demand))?
         {
             self.untold = None;
         }

@@ -32,7 +32,9 @@ use lumen_ipc::{
         pads::{self, PadAction, PadReport},
         presence,
         session::{self, SessionHash, SessionName, TokenDigest},
-        signalling, sound, voice,
+        signalling,
+        sound::{self, SoundDemand, Speech},
+        voice,
     },
     process::Worker,
     ring::{RingCapacity, RingSpan},
@@ -89,7 +91,7 @@ pub(crate) fn samples() -> Vec<(&'static str, usize, Vec<u8>)> {
     add("signalling_to_gateway", encode_all(&signalling_back_samples()));
     add("signalling_to_rtc", encode_all(&signalling_samples()));
     add("sound_to_rtc", encode_all(&[sound_sample()]));
-    add("sound_to_sound", encode_all(&[sound_back_sample()]));
+    add("sound_to_sound", encode_all(&sound_back_samples()));
     add("voice_to_sound", encode_all(&voice_samples()));
     add("transfer_to_compositor", encode_all(&transfer_samples()));
     add("transfer_to_rtc", encode_all(&transfer_back_samples()));
@@ -245,9 +247,12 @@ fn sound_sample() -> sound::ToRtc {
     }
 }
 
-fn sound_back_sample() -> sound::ToSound {
+fn sound_back_samples() -> [sound::ToSound; 2] {
     let (bitrate, loss) = (SoundKbps::MAX, Percent::clamped(5));
-    sound::ToSound { stream: StreamId::SOUND, listeners: 2, bitrate, loss }
+    let demand = SoundDemand { stream: StreamId::SOUND, listeners: 2, bitrate, loss };
+    let payload = SoundPayload::new(vec![0xfc, 0xff, 0xfe]).expect("short");
+    let speech = Speech { peer: PeerId(3), sequence: 70_000, payload };
+    [sound::ToSound::Wanted(demand), sound::ToSound::Said(speech)]
 }
 
 fn relay_credentials() -> RelayCredentials {

@@ -18,7 +18,7 @@ use lumen_ipc::{
     link::LinkName,
     message::{
         grants::ToWorker,
-        sound::{ToRtc, ToSound},
+        sound::{SoundDemand, ToRtc},
     },
     process::Worker as WorkerName,
     service::SoundConfig,
@@ -58,7 +58,7 @@ pub struct Sound {
     most: SoundKbps,
     figures: Figures,
     /// What the last summary was made of.
-    summarised: Option<(Reach, Option<ToSound>)>,
+    summarised: Option<(Reach, Option<SoundDemand>)>,
 }
 
 impl Worker for Sound {
@@ -154,7 +154,7 @@ impl Sound {
 
     /// Encodes and sends what was played.
     fn pass_on(&mut self) -> Result<(), CoderError> {
-        self.figures.link_violations.add(self.outlet.receive().into());
+        self.figures.link_violations.add(self.outlet.receive(|_| ()).into());
         self.figures.frames_dropped.add(self.server.dropped());
         let demand = self.outlet.demand();
         self.server.set_listening(demand.is_some());
@@ -207,7 +207,7 @@ impl Sound {
                     .to_owned()
             }
             (Reach::Sink, None) => "nobody listens".to_owned(),
-            (Reach::Sink, Some(ToSound { listeners, bitrate, loss, .. })) => {
+            (Reach::Sink, Some(SoundDemand { listeners, bitrate, loss, .. })) => {
                 let listeners = counted(listeners.into(), "listener");
                 let lossy = loss > Percent::default();
                 let repair = if lossy {

@@ -7,7 +7,7 @@ use lumen_ipc::{
     link::LinkName,
     message::{
         grants::LossReason,
-        sound::{ToRtc, ToSound},
+        sound::{SoundDemand, Speech, ToRtc, ToSound},
     },
     units::StreamId,
 };
@@ -25,7 +25,7 @@ pub(super) type End = LinkEnd<ToSound, ToRtc>;
 pub(super) struct Outlet {
     stream: StreamId,
     end: Option<End>,
-    demand: Option<ToSound>,
+    demand: Option<SoundDemand>,
 }
 
 /// What became of a frame.
@@ -47,7 +47,7 @@ impl Outlet {
     }
 
     /// What rtc wants, if anybody listens.
-    pub(super) fn demand(&self) -> Option<ToSound> {
+    pub(super) fn demand(&self) -> Option<SoundDemand> {
         self.demand.filter(|demand| demand.listeners > 0)
     }
 
@@ -55,20 +55,24 @@ impl Outlet {
         self.end.as_ref().map(AsFd::as_fd)
     }
 
-    /// Reads what rtc wants. The newest demand counts. Returns whether rtc broke the contract.
-    pub(super) fn receive(&mut self) -> bool {
+    /// Reads what rtc wants, of which the newest counts, and what viewers say. Returns whether rtc broke the
+    /// contract.
+    pub(super) fn receive(&mut self, mut said: impl FnMut(Speech)) -> bool {
         while let Some(end) = &self.end {
             match end.receive() {
-                Ok(received) if received.message.stream == self.stream => {
-                    self.demand = Some(received.message);
-                }
-                Ok(_) => {
-                    let what = Violation::Illegal("a demand on an unknown stream");
-                    let violation = ProtocolViolation { link: LinkName::Sound, what };
-                    warn!(%violation, "closed the link end");
-                    self.close(GiveUp::Violated);
-                    return true;
-                }
+                Ok(received) => match received.message {
+                    ToSound::Said(speech) => said(speech),
+                    ToSound::Wanted(demand) if demand.stream == self.stream => {
+                        self.demand = Some(demand);
+                    }
+                    ToSound::Wanted(_) => {
+                        let what = Violation::Illegal("a demand on an unknown stream");
+                        let violation = ProtocolViolation { link: LinkName::Sound, what };
+                        warn!(%violation, "closed the link end");
+                        self.close(GiveUp::Violated);
+                        return true;
+                    }
+                },
                 Err(ReceiveError::Empty) => break,
                 Err(error) => {
                     let violated = matches!(error, ReceiveError::Violation(_));
@@ -127,7 +131,8 @@ mod tests {
     }
 
     fn wanted(stream: StreamId, listeners: u16) -> ToSound {
-        ToSound { stream, listeners, bitrate: SoundKbps::MAX, loss: Percent::default() }
+        let (bitrate, loss) = (SoundKbps::MAX, Percent::default());
+        ToSound::Wanted(SoundDemand { stream, listeners, bitrate, loss })
     }
 
     fn frame() -> ToRtc {
@@ -148,10 +153,10 @@ mod tests {
         for listeners in [1, 2] {
             rtc.send(&wanted(StreamId::SOUND, listeners), &[]).expect("room");
         }
-        assert!(!outlet.receive());
+        assert!(!outlet.receive(|_| ()));
         assert_eq!(outlet.demand().map(|demand| demand.listeners), Some(2));
         rtc.send(&wanted(StreamId::SOUND, 0), &[]).expect("room");
-        assert!(!outlet.receive());
+        assert!(!outlet.receive(|_| ()));
         assert_eq!(outlet.demand(), None);
     }
 
@@ -159,7 +164,7 @@ mod tests {
     fn demand_on_another_stream_is_a_violation_and_ends_the_link() {
         let (mut outlet, rtc) = pair();
         rtc.send(&wanted(StreamId::VIDEO, 1), &[]).expect("room");
-        assert!(outlet.receive());
+        assert!(outlet.receive(|_| ()));
         assert_eq!((outlet.demand(), outlet.send(&frame())), (None, Delivery::Dropped));
     }
 
@@ -176,7 +181,7 @@ mod tests {
         let (mut outlet, rtc) = pair();
         rtc.send(&wanted(StreamId::SOUND, 1), &[]).expect("room");
         drop(rtc);
-        assert!(!outlet.receive());
+        assert!(!outlet.receive(|_| ()));
         assert!(outlet.demand().is_none() && outlet.interest().is_none());
     }
 }
