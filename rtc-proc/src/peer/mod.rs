@@ -3,8 +3,8 @@
 //! socket nor clock.
 //!
 //! Decides the negotiated codec and extensions ([`setup`]), which pictures the peer gets
-//! ([`media`], `sound`), what its data-channel messages mean and whether they count ([`channel`],
-//! [`decode`], [`transfer`]), what the page is told about pictures ([`sent`]), how fast it is sent
+//! ([`media`], `sound`), what its viewer says ([`speech`]), what its data-channel messages mean and whether
+//! they count ([`channel`], [`decode`], [`transfer`]), what the page is told about pictures ([`sent`]), how fast it is sent
 //! to ([`rate`]), whether its line failed ([`outage`]), and when its timers may wait ([`quiet`]);
 //! `sending` acts on the last three.
 //!
@@ -40,6 +40,7 @@ mod sending;
 pub mod sent;
 pub mod setup;
 mod sound;
+pub mod speech;
 pub mod stillness;
 #[cfg(test)]
 mod tests;
@@ -61,6 +62,7 @@ use sent::SentPictures;
 use setup::Track;
 pub use setup::{BadOffer, Setup};
 use sound::SoundTrack;
+use speech::SpeechTrack;
 use stillness::Stillness;
 pub use traffic::{Datagram, Ending, Input, Output, PeerEvent};
 
@@ -82,6 +84,9 @@ pub struct Peer {
     bulk: Bulk,
     video: Option<Track>,
     sound: Option<SoundTrack>,
+    speech: SpeechTrack,
+    /// Whether the session takes what viewers say.
+    takes_speech: bool,
     gate: FrameGate,
     sending: Sending,
     activity: Activity,
@@ -117,6 +122,7 @@ impl Peer {
             Some(relayed) => setup::answer_with_relayed(&mut rtc, &answer, relayed),
             None => answer,
         };
+        let answer = if setup.takes_speech() { answer } else { speech::without_speech(&answer) };
         let mut peer = Self {
             rtc,
             channels: Channels::new(now, rights),
@@ -126,6 +132,8 @@ impl Peer {
             bulk: Bulk::default(),
             video: None,
             sound: None,
+            speech: SpeechTrack::new(now),
+            takes_speech: setup.takes_speech(),
             gate: FrameGate::AwaitingKeyframe,
             sending: Sending::new(now, setup.encoder_bps(), setup::feedback_id(&answer)),
             activity: Activity::Busy { last: now },
@@ -163,6 +171,7 @@ impl Peer {
             Some(relayed) => setup::answer_with_relayed(&mut self.rtc, &answer, relayed),
             None => answer,
         };
+        let answer = if self.takes_speech { answer } else { speech::without_speech(&answer) };
         self.now = now;
         self.wake_up();
         self.handle(now, Input::Timeout);
@@ -441,7 +450,11 @@ impl Peer {
                 self.video = setup::track(&mut self.rtc, media.mid);
                 setup::repair_without_limit(&mut self.rtc, media.mid);
             }
-            Event::MediaAdded(media) if media.kind == MediaKind::Audio => self.add_sound(media.mid),
+            Event::MediaAdded(media) if media.kind == MediaKind::Audio => {
+                self.add_sound(media.mid);
+                self.add_speech(media.mid);
+            }
+            Event::MediaData(media) => self.on_media_data(media),
             Event::ChannelOpen(id, label) => self.on_channel_open(id, &label),
             Event::ChannelData(data) => self.on_channel_data(&data),
             Event::KeyframeRequest(_) if self.sending.is_sending_keyframe(self.now) => {}

@@ -83,6 +83,8 @@ pub struct Setup {
     encoder: Kbps,
     /// Whether a browser that asks for sound is offered it.
     sound: bool,
+    /// Whether what viewers say is taken.
+    speech: bool,
 }
 
 /// Most former addresses that are kept: far more than a machine has during one connection.
@@ -114,12 +116,31 @@ impl Setup {
     ) -> Result<Self, NoCertificate> {
         let provider = Arc::new(provider);
         let certificate = provider.dtls_provider.generate_certificate().ok_or(NoCertificate)?;
-        Ok(Self { provider, certificate, candidates, former: Vec::new(), encoder, sound: false })
+        Ok(Self {
+            provider,
+            certificate,
+            candidates,
+            former: Vec::new(),
+            encoder,
+            sound: false,
+            speech: false,
+        })
     }
 
     /// Offers sound to browsers from now on.
     pub const fn offer_sound(&mut self) {
         self.sound = true;
+    }
+
+    /// Takes what viewers say from now on.
+    pub const fn take_speech(&mut self) {
+        self.speech = true;
+    }
+
+    /// Whether what viewers say is taken.
+    #[must_use]
+    pub const fn takes_speech(&self) -> bool {
+        self.speech
     }
 
     /// The encoder's highest bit rate, in bit/s.
@@ -182,6 +203,8 @@ impl Setup {
             // For how far it received.
             .set_stats_interval(Some(STATISTICS_INTERVAL))
             .set_send_buffer_video(RESEND_PACKETS)
+            // Whoever plays what viewers say waits for what comes late.
+            .set_reordering_size_audio(0)
             .set_sctp_max_message_size(MAX_CHANNEL_MESSAGE_BYTES);
         let codecs = config.codec_config();
         // Without it the section for sound is refused. With redundancy (RFC 2198), if the browser offers it.

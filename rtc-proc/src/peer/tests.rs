@@ -20,6 +20,7 @@ mod formats;
 mod pair;
 mod sending;
 mod sound;
+mod speech;
 
 use pair::{BROWSER, Pair, SERVER, address};
 

@@ -9,6 +9,7 @@ use super::{
     alert::FatalAlert,
     channel::{ChannelViolation, Said},
     media::VideoFrame,
+    speech::Utterance,
     transfer::PageSays,
 };
 use crate::sound::SoundFrame;
@@ -92,6 +93,8 @@ pub enum PeerEvent {
     FrameSent(FrameStamps),
     /// The page's message channel is open.
     MessagesWanted,
+    /// The viewer said something.
+    Spoke(Utterance),
 }
 
 /// Why a peer ended.

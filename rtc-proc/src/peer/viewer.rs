@@ -7,7 +7,8 @@ use str0m::{
     Candidate, Event, Input, Output, Rtc, RtcConfig,
     change::{SdpAnswer, SdpPendingOffer},
     channel::{ChannelConfig, ChannelId, Reliability},
-    media::{Direction, MediaKind},
+    format::Codec,
+    media::{Direction, Frequency, MediaKind, MediaTime, Mid},
     net::{Protocol, Receive},
 };
 
@@ -36,15 +37,19 @@ pub(crate) struct Viewer {
     pub(crate) closed: bool,
     pub(crate) sent: Vec<Sent>,
     pub(crate) deadline: Instant,
-    pub(crate) mid: Option<str0m::media::Mid>,
+    pub(crate) mid: Option<Mid>,
+    /// Where it speaks, and how many packets it has said.
+    speech: Option<Mid>,
+    said: u64,
 }
 
-/// What a viewer receives.
+/// What a viewer receives and sends.
 #[derive(Clone, Copy, Debug, Default)]
 struct Offered {
     h264: bool,
     vp8: bool,
     sound: bool,
+    speech: bool,
 }
 
 impl Viewer {
@@ -68,6 +73,12 @@ impl Viewer {
         Self::offering(now, address, Offered { h264: true, sound: true, ..Offered::default() })
     }
 
+    /// A viewer with a microphone, as every page offers it.
+    pub(crate) fn speaking(now: Instant, address: SocketAddr) -> (Self, String) {
+        let offered = Offered { h264: true, sound: true, speech: true, ..Offered::default() };
+        Self::offering(now, address, offered)
+    }
+
     fn offering(now: Instant, address: SocketAddr, offered: Offered) -> (Self, String) {
         let mut config = RtcConfig::new().clear_codecs().set_reordering_size_video(2000);
         if offered.h264 {
@@ -83,6 +94,9 @@ impl Viewer {
         if offered.sound {
             api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
         }
+        let speech = offered
+            .speech
+            .then(|| api.add_media(MediaKind::Audio, Direction::SendOnly, None, None, None));
         let input = api.add_channel("input".to_owned());
         let motion = api.add_channel_with_config(ChannelConfig {
             label: "motion".to_owned(),
@@ -114,6 +128,8 @@ impl Viewer {
             sent: Vec::new(),
             deadline: now,
             mid: Some(mid),
+            speech,
+            said: 0,
         };
         (viewer, offer.to_sdp_string())
     }
@@ -158,6 +174,24 @@ impl Viewer {
         let mut channel = self.rtc.channel(channel).expect("an open channel");
         assert!(channel.write(binary, bytes).expect("a working channel"));
         self.advance(now);
+    }
+
+    /// Says a packet, which lasts 20 ms; returns whether there is a section to say it in.
+    pub(crate) fn say(&mut self, now: Instant, data: &[u8]) -> bool {
+        let Some(writer) = self.speech.and_then(|mid| self.rtc.writer(mid)) else { return false };
+        let opus = writer.payload_params().find(|params| params.spec().codec == Codec::Opus);
+        let Some(payload) = opus.map(|params| params.pt()) else { return false };
+        let time = MediaTime::new(960 * self.said, Frequency::FORTY_EIGHT_KHZ);
+        self.said += 1;
+        let written = writer.write(payload, now, time, data).is_ok();
+        self.advance(now);
+        written
+    }
+
+    /// No packet repeats the one before (RFC 2198) from now on, as they do where that was negotiated.
+    pub(crate) fn say_once(&mut self) {
+        let mid = self.speech.expect("a microphone");
+        assert!(self.rtc.direct_api().set_red_send(mid, false), "it was so before");
     }
 
     fn settle(&mut self, now: Instant) {

@@ -35,6 +35,8 @@ impl Peers {
             PeerEvent::Ended(ending) => self.on_ended(now, number, ending),
             PeerEvent::FrameSent(stamps) => self.outputs.push_back(Output::FrameSent(stamps)),
             PeerEvent::Said(Said::KeyframeWanted) => self.on_keyframe_wanted(now, number),
+            // Nobody listens yet.
+            PeerEvent::Spoke(_) => {}
             PeerEvent::MessagesWanted => {
                 for message in self.desk.replay() {
                     let entry = self.peers.get_mut(&number);

@@ -75,12 +75,18 @@ impl Pair {
         Self::of(Rights { control: true }, Viewer::of_vp8).until_connected()
     }
 
+    /// With a viewer that has a microphone, of a desktop that takes what it says.
+    pub(super) fn speaking() -> Self {
+        Self::of(Rights { control: true }, Viewer::speaking).until_connected()
+    }
+
     fn of(rights: Rights, viewer: fn(Instant, SocketAddr) -> (Viewer, String)) -> Self {
         let now = Instant::now();
         let (mut viewer, offer) = viewer(now, address(BROWSER));
         let encoder = Kbps::new(8000).expect("legal");
         let mut setup = Setup::new(vec![address(SERVER)], encoder).expect("a certificate");
         setup.offer_sound();
+        setup.take_speech();
         let (peer, answer) = Peer::accept(now, &setup, rights, &offer, None).expect("an offer");
         viewer.answered(&answer);
         viewer.advance(now);
