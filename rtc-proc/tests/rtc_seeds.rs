@@ -136,6 +136,13 @@ fn output_vectors_of_the_page_are_what_we_encode() {
                 let bytes = unhex(&text("challenge"));
                 encode::challenged(Challenge(bytes.try_into().expect("its length")))
             }
+            "microphone" => encode::microphone(match text("heard").as_str() {
+                "nobody" => encode::Heard::Nobody,
+                "you" => encode::Heard::You,
+                "another" => encode::Heard::Another,
+                "forbidden" => encode::Heard::Forbidden,
+                other => panic!("{other} is nobody"),
+            }),
             "cursorNamed" => {
                 let name = Text::new(text("name")).expect("short");
                 encode::desktop(&Statement::CursorChanged(Cursor::Named(name)))

@@ -14,6 +14,7 @@
 //! | 88 | pad u8, strong motor u16, weak motor u16, milliseconds u16 |
 //! | 89 | RTP time u32 of the newest sent picture |
 //! | 8a | 16 bytes: what the page's next proof of presence answers |
+//! | 8b | whose microphone is heard: [`Heard`] u8 |
 
 use lumen_ipc::{
     lease::Challenge,
@@ -31,6 +32,7 @@ const PADS_AVAILABLE: u8 = 0x87;
 const PAD_RUMBLED: u8 = 0x88;
 const PICTURE_SENT: u8 = 0x89;
 const CHALLENGED: u8 = 0x8a;
+const MICROPHONE: u8 = 0x8b;
 
 /// Whether the desktop's workers serve.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -43,6 +45,21 @@ pub enum DesktopState {
     CompositorRestarting = 1,
     /// Media is being restarted.
     MediaRestarting = 2,
+}
+
+/// Whose microphone apps hear, as one viewer is told.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[repr(u8)]
+pub enum Heard {
+    /// Nobody's.
+    Nobody = 0,
+    /// That of the viewer who is told.
+    You = 1,
+    /// Another viewer's.
+    Another = 2,
+    /// The viewer who is told may not speak. So may no viewer who was not told anything.
+    #[default]
+    Forbidden = 3,
 }
 
 /// Encodes a statement of the compositor.
@@ -89,6 +106,12 @@ pub fn picture_sent(rtp_ticks: u64) -> Vec<u8> {
 #[must_use]
 pub fn challenged(challenge: Challenge) -> Vec<u8> {
     [&[CHALLENGED][..], &challenge.0].concat()
+}
+
+/// Encodes whose microphone apps hear.
+#[must_use]
+pub fn microphone(heard: Heard) -> Vec<u8> {
+    vec![MICROPHONE, heard as u8]
 }
 
 fn cursor(looks: &Cursor) -> Vec<u8> {

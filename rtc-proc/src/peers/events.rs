@@ -12,7 +12,10 @@ use lumen_ipc::{
 };
 
 use super::{Output, Peers};
-use crate::peer::{Ending, Input, Output as PeerOutput, Peer, PeerEvent, Said};
+use crate::peer::{
+    Ending, Input, Output as PeerOutput, Peer, PeerEvent, Said,
+    encode::{self, Heard},
+};
 
 impl Peers {
     pub(super) fn on_event(&mut self, now: Instant, number: PeerId, event: PeerEvent) {
@@ -35,10 +38,14 @@ impl Peers {
             PeerEvent::Ended(ending) => self.on_ended(now, number, ending),
             PeerEvent::FrameSent(stamps) => self.outputs.push_back(Output::FrameSent(stamps)),
             PeerEvent::Said(Said::KeyframeWanted) => self.on_keyframe_wanted(now, number),
-            // Nobody listens yet.
-            PeerEvent::Spoke(_) => {}
+            PeerEvent::Spoke(utterance) => self.on_spoke(now, number, utterance),
             PeerEvent::MessagesWanted => {
-                for message in self.desk.replay() {
+                let mut replay = self.desk.replay();
+                let heard = self.peers.get(&number).map(|entry| entry.told_heard);
+                if let Some(heard) = heard.filter(|heard| *heard != Heard::Forbidden) {
+                    replay.push(encode::microphone(heard));
+                }
+                for message in replay {
                     let entry = self.peers.get_mut(&number);
                     let Some(peer) = entry.and_then(|entry| entry.peer.as_mut()) else { return };
                     peer.handle(now, Input::Message(&message));
@@ -99,6 +106,7 @@ impl Peers {
         self.sizes.leave(number);
         self.pads_of_peer_gone(number);
         self.clipboard_of_peer_gone(now, number);
+        self.check_floor(now);
         let retry = !matches!(ending, Ending::Unsecured(_) | Ending::Violation(_));
         let reason = format!("The connection ended: {ending}.");
         self.tell_closed(entry.generation, entry.gateway_number, &reason, retry);

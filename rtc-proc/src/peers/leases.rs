@@ -43,6 +43,7 @@ impl Peers {
         for number in self.peers.keys().copied().collect::<Vec<_>>() {
             self.admit_to_clipboard(now, number);
         }
+        self.check_floor(now);
         self.refresh_demand(now);
     }
 
@@ -71,6 +72,7 @@ impl Peers {
         if newly {
             self.tell_challenge(now, number, proof.lease);
             self.admit_to_clipboard(now, number);
+            self.check_floor(now);
         }
     }
 

@@ -31,7 +31,7 @@ use lumen_ipc::{
         packets::FrameStamps,
         pads::ToGamepad,
         signalling::ToGateway,
-        sound::SoundDemand,
+        sound::{SoundDemand, Speech},
         transfer::{self, ClipboardPolicy},
     },
     service::ResizePolicy,
@@ -45,8 +45,10 @@ use crate::{
     clipboard::Clipboard,
     demand::{KeyframeAllowance, Network, Wanted},
     peer::{
-        Datagram, Ending, Input, Output as PeerOutput, Peer, Setup, encode::DesktopState,
-        media::VideoFrame, rate::FLOOR_BPS,
+        Datagram, Ending, Input, Output as PeerOutput, Peer, Setup,
+        encode::{DesktopState, Heard},
+        media::VideoFrame,
+        rate::FLOOR_BPS,
     },
     relay::Relay,
     sound::SoundWanted,
@@ -57,6 +59,7 @@ mod clipboard;
 mod clipboard_tests;
 mod desk;
 mod events;
+mod floor;
 mod leases;
 mod networks;
 mod pads;
@@ -68,6 +71,7 @@ mod sound;
 mod tests;
 
 use desk::Desk;
+use floor::Floor;
 pub use networks::Networks;
 use pads::PluggedPads;
 use sizes::Sizes;
@@ -96,6 +100,8 @@ pub enum Output {
     FrameSent(FrameStamps),
     /// Tell the sound worker the new demand.
     SoundDemand(SoundDemand),
+    /// Pass on to the sound worker what a viewer says.
+    Speech(Speech),
     /// Send to the gateway.
     ToGateway(ToGateway),
     /// Send to the compositor.
@@ -130,6 +136,7 @@ pub struct Peers {
     clipboard: Clipboard,
     /// `None` where the session has no sound.
     sound: Option<SoundWanted>,
+    floor: Floor,
     outputs: VecDeque<Output>,
 }
 
@@ -152,6 +159,8 @@ struct Entry {
     peer: Option<Peer>,
     connect_by: Option<Instant>,
     has_acted: bool,
+    /// Whose microphone its page was told is heard.
+    told_heard: Heard,
     /// Whether its page is hidden, and so needs no pictures.
     is_hidden: bool,
     /// Its allowance of keyframe requests.
@@ -191,6 +200,7 @@ impl Peers {
             wanted: Wanted::new(Kbps::clamped(FLOOR_BPS / 1000), encoder),
             clipboard: Clipboard::new(clipboard),
             sound: None,
+            floor: Floor::default(),
             outputs: VecDeque::new(),
         }
     }
@@ -211,7 +221,7 @@ impl Peers {
         let logins = self.peers.values().filter_map(|entry| entry.expires);
         let asking = self.peers.values().filter_map(|entry| entry.keyframes.deadline());
         let own = patience.chain(logins).chain(asking).chain(self.bulk_due());
-        let own = own.chain(relay);
+        let own = own.chain(relay).chain(self.floor.due());
         peers.chain(own).min()
     }
 
@@ -324,6 +334,8 @@ impl Peers {
         if due.fold(false, |any, due| any | due) {
             self.wanted.keyframe_asked();
         }
+        self.floor.rest(now);
+        self.tell_heard(now);
         self.relay_timeout(now);
         self.send_bulk(now);
         self.refresh_demand(now);

@@ -18,7 +18,7 @@ use lumen_ipc::{
 use super::{CONNECT_PATIENCE, Entry, MAX_PEERS, Output, Peers, leases::WATCH};
 use crate::{
     demand::KeyframeAllowance,
-    peer::{Input, Peer},
+    peer::{Input, Peer, encode::Heard},
     relay::Relay,
 };
 
@@ -110,6 +110,7 @@ impl Peers {
             peer: None,
             connect_by: Some(now + CONNECT_PATIENCE),
             has_acted: false,
+            told_heard: Heard::default(),
             is_hidden: false,
             keyframes: KeyframeAllowance::default(),
         };

@@ -15,7 +15,7 @@ use lumen_ipc::{
         packets::FrameStamps,
         pads::{PadAction, PadReport, ToGamepad},
         signalling::{ToGateway, ToRtc},
-        sound::SoundDemand,
+        sound::{SoundDemand, Speech},
         transfer::{self, ClipboardPolicy},
     },
     service::{RelayCredentials, ResizePolicy},
@@ -40,6 +40,7 @@ mod shown;
 mod signalling;
 mod sizes;
 mod sound;
+mod speech;
 
 const SERVER: &str = "10.0.0.1:5000";
 const RELAY: &str = "10.0.0.1:3478";
@@ -69,6 +70,8 @@ pub(super) struct House {
     pub(super) transfer: Vec<transfer::ToCompositor>,
     /// What was asked of the sound worker.
     sound: Vec<SoundDemand>,
+    /// What viewers said, as the sound worker gets it.
+    speech: Vec<Speech>,
     keyframes: u64,
     watchers: u16,
     size: Option<OutputSize>,
@@ -102,6 +105,7 @@ impl House {
             pads: Vec::new(),
             transfer: Vec::new(),
             sound: Vec::new(),
+            speech: Vec::new(),
             keyframes: 0,
             watchers: 0,
             size: None,
@@ -185,6 +189,7 @@ impl House {
                     (self.size, self.format) = (demand.size, demand.format);
                 }
                 Output::SoundDemand(demand) => self.sound.push(demand),
+                Output::Speech(speech) => self.speech.push(speech),
                 Output::Ended { .. } | Output::FrameSent(_) => {}
             }
         }

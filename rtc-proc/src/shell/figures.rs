@@ -47,6 +47,8 @@ pub(super) struct Figures {
     pub(super) input_sent: Counter,
     /// Frames of sound received from the sound worker.
     pub(super) sound_frames: Counter,
+    /// Packets of viewers' voices passed to the sound worker.
+    pub(super) speech_packets: Counter,
     /// Gamepads' messages passed to the gamepad worker.
     pub(super) pads_sent: Counter,
     /// Link ends closed because a worker broke the contract.
@@ -82,6 +84,7 @@ impl Figures {
             packets_lost: registry.counter("packets_lost_total"),
             input_sent: registry.counter("input_messages_sent_total"),
             sound_frames: registry.counter("sound_frames_total"),
+            speech_packets: registry.counter("speech_packets_total"),
             pads_sent: registry.counter("pad_messages_sent_total"),
             link_violations: registry.counter("link_violations_total"),
             encoded_to_sent: registry.histogram("encoded_to_sent_microseconds"),

@@ -108,8 +108,9 @@ impl Worker for Rtc {
         // randomness here, before confinement.
         let setup = Setup::new(config.candidates, config.bitrate)
             .map_err(|error| StartError::caused("cannot make a DTLS certificate", error))?;
-        let RtcConfig { bitrate, relay, clipboard, resize, sound, .. } = config;
+        let RtcConfig { bitrate, relay, clipboard, resize, sound, speech, .. } = config;
         let peers = Peers::new(setup, bitrate, relay, clipboard, resize);
+        let peers = if speech { peers.with_speech() } else { peers };
         let mut rtc = Self {
             socket,
             peers: match sound {
@@ -301,6 +302,9 @@ impl Rtc {
                 }
                 Output::Transfer(message) => self.transfer.push(message),
                 Output::SoundDemand(demand) => self.sound.tell(demand),
+                Output::Speech(speech) => {
+                    self.figures.speech_packets.add(self.sound.say(speech).into());
+                }
                 Output::ToGateway(message) => {
                     let result = self.signalling.as_mut().map_or(Ok(()), |it| it.push(message));
                     self.keep(LinkName::Signalling, now, result);

@@ -1,16 +1,19 @@
-//! The end of the `sound` link, and the newest demand for it.
+//! The end of the `sound` link, the newest demand for it, and what viewers say.
 
-use std::os::fd::BorrowedFd;
+use std::{collections::VecDeque, os::fd::BorrowedFd};
 
 use lumen_ipc::{
     codec::{ProtocolViolation, Violation},
     link::LinkName,
-    message::sound::{SoundDemand, ToRtc, ToSound},
+    message::sound::{SoundDemand, Speech, ToRtc, ToSound},
     units::StreamId,
 };
 use lumen_ipc_runtime::{bootstrap::Grant, channel::NotALink, link_end::GiveUp};
 
-use super::links::{MaybeEnd, Over, send};
+use super::links::{MaybeEnd, Over, send, send_waiting};
+
+/// Most packets of viewers' voices that wait for a busy sound worker: what is older would come too late.
+const MOST_WAITING: usize = 32;
 
 /// The end of the `sound` link, while there is one.
 #[derive(Debug, Default)]
@@ -18,6 +21,8 @@ pub(super) struct Sound {
     end: MaybeEnd<ToRtc, ToSound>,
     /// The demand that the sound worker has not been told yet.
     untold: Option<SoundDemand>,
+    /// What viewers said, the oldest first.
+    said: VecDeque<ToSound>,
 }
 
 impl Sound {
@@ -29,6 +34,7 @@ impl Sound {
     ) -> Result<(), NotALink> {
         self.end.attach(grant)?;
         self.untold = demand;
+        self.said.clear();
         Ok(())
     }
 
@@ -36,6 +42,7 @@ impl Sound {
     pub(super) fn detach(&mut self, why: GiveUp) {
         self.end.detach(why);
         self.untold = None;
+        self.said.clear();
     }
 
     /// The next frame.
@@ -53,6 +60,15 @@ impl Sound {
         self.untold = self.end.get().map(|_| demand);
     }
 
+    /// Passes on what a viewer says; returns whether there is room.
+    pub(super) fn say(&mut self, speech: Speech) -> bool {
+        let has_room = self.end.get().is_some() && self.said.len() < MOST_WAITING;
+        if has_room {
+            self.said.push_back(ToSound::Said(speech));
+        }
+        has_room
+    }
+
     /// Sends what waits.
     pub(super) fn flush(&mut self) -> Result<(), Over> {
         if let (Some(end), Some(demand)) = (self.end.get(), self.untold)
@@ -60,11 +76,14 @@ impl Sound {
         {
             self.untold = None;
         }
-        Ok(())
+        match self.end.get() {
+            Some(end) => send_waiting(end, &mut self.said),
+            None => Ok(()),
+        }
     }
 
-    pub(super) const fn wants_to_send(&self) -> bool {
-        self.untold.is_some()
+    pub(super) fn wants_to_send(&self) -> bool {
+        self.untold.is_some() || !self.said.is_empty()
     }
 
     pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {

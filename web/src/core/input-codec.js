@@ -41,8 +41,9 @@
 
 /**
  * The desktop's messages to its viewers; `pictureSent`: the RTP time of the newest sent picture;
- * `challenged`: what the next proof answers.
+ * `challenged`: what the next proof answers; `microphone`: whose is heard, or that this viewer may not speak.
  * @typedef {'running' | 'compositorRestarting' | 'mediaRestarting'} DesktopState
+ * @typedef {'nobody' | 'you' | 'another' | 'forbidden'} Heard
  * @typedef {{ type: 'cursorHidden' }
  *   | { type: 'cursorNamed', name: string }
  *   | { type: 'cursorImage', width: number, height: number, hotspotX: number, hotspotY: number,
@@ -54,6 +55,7 @@
  *   | { type: 'padRumbled', pad: number, strong: number, weak: number, millis: number }
  *   | { type: 'pictureSent', time: number }
  *   | { type: 'challenged', challenge: Uint8Array<ArrayBuffer> }
+ *   | { type: 'microphone', heard: Heard }
  *   } OutputMessage
  */
 
@@ -82,10 +84,14 @@ const Tag = Object.freeze({
   padRumbled: 0x88,
   pictureSent: 0x89,
   challenged: 0x8a,
+  microphone: 0x8b,
 });
 
 /** @type {readonly DesktopState[]} */
 const DESKTOP_STATES = Object.freeze(['running', 'compositorRestarting', 'mediaRestarting']);
+
+/** @type {readonly Heard[]} */
+const HEARD = Object.freeze(['nobody', 'you', 'another', 'forbidden']);
 
 /** The largest side of a cursor picture in pixels. */
 export const MAX_CURSOR_SIDE = 120;
@@ -199,9 +205,20 @@ export function decodeOutput(buffer) {
     case Tag.challenged:
       if (buffer.byteLength !== 17) return null;
       return { type: 'challenged', challenge: new Uint8Array(buffer.slice(1)) };
+    case Tag.microphone:
+      return decodeHeard(view);
     default:
       return null;
   }
+}
+
+/**
+ * @param {DataView<ArrayBuffer>} view
+ * @returns {OutputMessage | null}
+ */
+function decodeHeard(view) {
+  const heard = view.byteLength === 2 ? HEARD[view.getUint8(1)] : undefined;
+  return heard === undefined ? null : { type: 'microphone', heard };
 }
 
 /**

@@ -6,7 +6,7 @@ use super::*;
 use crate::sound::SoundFrame;
 
 /// A house whose session has sound.
-fn house() -> House {
+pub(super) fn house() -> House {
     let mut house = House::new();
     let encoder = Kbps::new(8000).expect("legal");
     let setup = Setup::new(vec![address(SERVER)], encoder).expect("a certificate");
