@@ -1,18 +1,25 @@
 //! Entry points for fuzzing: what the compositor says of its buffers and frames, and what the sound server
 //! delivers. Shared by the fuzz targets and the test of their seeds.
 
+use std::time::{Duration, Instant};
+
 use lumen_ipc::{
     codec,
+    lease::{LEASE_LIFE, Stay},
     link::MAX_DESCRIPTORS,
-    message::frames::{BufferMemory, Content, Rect, ToMedia},
-    sound::{SoundFormat, SoundKbps},
-    units::{BufferSize, MonotonicMicros, OutputId},
+    message::{
+        frames::{BufferMemory, Content, Rect, ToMedia},
+        sound::Speech,
+    },
+    sound::{SoundFormat, SoundKbps, SoundPayload},
+    units::{BufferSize, MonotonicMicros, OutputId, PeerId},
 };
 use lumen_media::{
     import::{Buffers, Frame, Rows},
     sound::{
         coder::Coder,
         packetiser::{FRAME_SAMPLES, Packetiser, bounds},
+        speech::Voices,
     },
 };
 
@@ -20,7 +27,8 @@ use lumen_media::{
 pub(crate) type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub(crate) const TARGETS: &[Target] = &[("frames", frames), ("samples", samples)];
+pub(crate) const TARGETS: &[Target] =
+    &[("frames", frames), ("samples", samples), ("speech", speech)];
 
 /// Messages of the compositor, each after its length, to a media without a renderer and to one with.
 pub(crate) fn frames(bytes: &[u8]) {
@@ -99,6 +107,33 @@ pub(crate) fn samples(mut bytes: &[u8]) {
             assert!(frame.samples.iter().all(|sample| (-1.0..=1.0).contains(sample)));
             coder.encode(&frame.samples).expect("a frame");
         }
+    }
+}
+
+/// Packets of viewers' voices: a byte of how far each is from the one before, one of whose it is and how much is
+/// recorded before the next, one of how many milliseconds later that is, and then Opus after its length. Small
+/// steps go on, larger ones multiply the number, and the largest go back.
+pub(crate) fn speech(mut bytes: &[u8]) {
+    let (mut voices, mut now, mut sequence) = (Voices::default(), Instant::now(), 1_u64 << 20);
+    voices.attend(now, Stay::somebody(LEASE_LIFE));
+    while let Some((&[step, whose, later, length], rest)) = bytes.split_first_chunk() {
+        let (payload, rest) = rest.split_at(usize::from(length).min(rest.len()));
+        bytes = rest;
+        sequence = match step {
+            0..=99 => sequence.saturating_add(step.into()),
+            100..=127 => sequence.saturating_mul(step.into()),
+            _ => sequence.saturating_sub(step.into()),
+        };
+        now += Duration::from_millis(later.into());
+        if later == u8::MAX {
+            voices.attend(now, Stay::somebody(LEASE_LIFE));
+        }
+        if let Ok(payload) = SoundPayload::new(payload.to_vec()) {
+            voices.say(now, Speech { peer: PeerId((whose & 1).into()), sequence, payload });
+        }
+        let mut samples = vec![f32::NAN; usize::from(whose >> 1) * 16];
+        voices.fill(&mut samples);
+        assert!(samples.iter().all(|sample| (-1.0..=1.0).contains(sample)));
     }
 }
 

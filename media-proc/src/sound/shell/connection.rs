@@ -1,6 +1,6 @@
 //! One connection to the sound server: the sink and whether it is the default ([`Defaults`]), the stream
-//! that listens to it, and the links between them ([`Links`]). All of it but the sink ends with the
-//! connection.
+//! that listens to it, the links between them ([`Links`]), and the source of what viewers say ([`Microphone`]).
+//! All of it but the sink ends with the connection.
 //!
 //! The sound server, its session manager and this process come, go and come again in any order, so each
 //! step is taken as soon as what it needs is there, and again when that is replaced: the sink is made
@@ -8,7 +8,7 @@
 //! is made when the sink has ports, and links are made between the ports that there are. When a session
 //! manager ends, sink and stream are made anew for the next one, which links nothing to such old ones.
 
-use std::{cell::RefCell, io::Cursor, os::fd::OwnedFd, rc::Rc};
+use std::{cell::RefCell, io::Cursor, os::fd::OwnedFd, rc::Rc, time::Instant};
 
 use lumen_ipc::sound::{SAMPLE_RATE, SoundFormat};
 use pipewire::{
@@ -30,9 +30,13 @@ use super::{
     defaults::{Before, Defaults},
     intake::Intake,
     links::Links,
+    microphone::Microphone,
     server::{SINK, ServerError},
 };
-use crate::sound::wiring::{Ends, ObjectId};
+use crate::sound::{
+    speech::Voices,
+    wiring::{Ends, ObjectId},
+};
 
 /// The name of the stream that listens to the sink.
 const EAR: &str = "lumen_ear";
@@ -43,6 +47,7 @@ const LATENCY: &str = "480/48000";
 /// Dropped in this order: what hangs on the connection before the connection.
 pub(super) struct Connection {
     ear: Option<Ear>,
+    microphone: Option<Microphone>,
     links: Links,
     defaults: Defaults,
     core: CoreRc,
@@ -68,7 +73,7 @@ impl Connection {
             move |reason| intake.borrow_mut().lose(reason)
         })?;
         let links = Links::watch(&core, [SINK, EAR])?;
-        Ok(Self { ear: None, links, defaults, core })
+        Ok(Self { ear: None, microphone: None, links, defaults, core })
     }
 
     /// Does what follows from what callbacks noted.
@@ -89,6 +94,28 @@ impl Connection {
         if self.defaults.has_lost_sink() {
             intake.borrow_mut().lose("the sink was removed");
         }
+        Ok(())
+    }
+
+    /// Makes the microphone, or removes it.
+    pub(super) fn speak(
+        &mut self,
+        now: Instant,
+        voices: &Rc<RefCell<Voices>>,
+        intake: &Rc<RefCell<Intake>>,
+    ) -> Result<(), ServerError> {
+        let are_heard = voices.borrow().are_heard(now);
+        if !are_heard {
+            self.microphone = None;
+        } else if self.microphone.is_none() {
+            self.microphone = Some(Microphone::new(&self.core, voices, intake)?);
+        }
+        Ok(())
+    }
+
+    /// Makes a microphone whatever is said, so that the library has all that it needs for one.
+    pub(super) fn rehearse(&mut self, intake: &Rc<RefCell<Intake>>) -> Result<(), ServerError> {
+        self.microphone = Some(Microphone::new(&self.core, &Rc::default(), intake)?);
         Ok(())
     }
 
@@ -148,7 +175,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.links.forget();
-        self.ear = None;
+        (self.ear, self.microphone) = (None, None);
         // The listener of the core holds what this connection holds.
         self.defaults.forget();
     }
@@ -185,6 +212,11 @@ fn describe(format: SoundFormat) -> Result<Vec<u8>, ServerError> {
         }
     }
     info.set_position(position);
+    serialised(info)
+}
+
+/// A format in the library's terms.
+pub(super) fn serialised(info: AudioInfoRaw) -> Result<Vec<u8>, ServerError> {
     let object = Object {
         type_: SpaTypes::ObjectParamFormat.as_raw(),
         id: ParamType::EnumFormat.as_raw(),

@@ -1,18 +1,20 @@
 //! The worker as the supervisor sees it: the grants it takes, and its event loop.
 //!
-//! The loop sleeps on the sound server, the link and the supervisor. It has no deadline: while nothing
-//! is played nothing wakes it.
+//! The loop sleeps on the sound server, the links and the supervisor. It has no deadline but the end of the
+//! session's microphone: while nothing is played and nobody speaks nothing wakes it.
 
 mod connection;
 mod defaults;
+mod entrance;
 mod ffi;
 mod figures;
 mod intake;
 mod links;
+mod microphone;
 mod outlet;
 pub mod server;
 
-use std::{io, os::fd::AsFd, time::Instant};
+use std::{cell::RefCell, io, os::fd::AsFd, rc::Rc, time::Instant};
 
 use lumen_ipc::{
     link::LinkName,
@@ -31,10 +33,11 @@ use lumen_ipc_runtime::{
     confine::Policy,
     metrics::Registry,
 };
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tracing::{info, warn};
 
 use self::{
+    entrance::Entrance,
     figures::Figures,
     outlet::{Delivery, Outlet},
     server::{Reach, Server},
@@ -43,6 +46,7 @@ use super::{
     coder::{Coder, CoderError},
     packetiser::{FRAME_SAMPLES, Frame},
     policy,
+    speech::Voices,
 };
 
 /// The format of the one stream.
@@ -54,11 +58,15 @@ pub struct Sound {
     server: Server,
     coder: Coder,
     outlet: Outlet,
+    entrance: Entrance,
+    /// Whether viewers may speak.
+    speech: bool,
+    voices: Rc<RefCell<Voices>>,
     /// The most that is ever used.
     most: SoundKbps,
     figures: Figures,
     /// What the last summary was made of.
-    summarised: Option<(Reach, Option<SoundDemand>)>,
+    summarised: Option<(Reach, Option<SoundDemand>, bool)>,
 }
 
 impl Worker for Sound {
@@ -76,6 +84,9 @@ impl Worker for Sound {
             server,
             coder,
             outlet: Outlet::new(StreamId::SOUND),
+            entrance: Entrance::default(),
+            speech: config.speech,
+            voices: Rc::default(),
             most: config.bitrate,
             figures: Figures::new(Registry::default()),
             summarised: None,
@@ -111,6 +122,7 @@ impl Worker for Sound {
             if self.server.take_ready() {
                 supervision.tell_sink_ready();
             }
+            self.hear();
             self.pass_on().map_err(|error| ServeError::caused("no sound can be encoded", error))?;
             self.summarise(&supervision);
             self.wait(&supervision)
@@ -143,6 +155,14 @@ impl Sound {
                 Ok(end) => self.outlet.attach(end),
                 Err(error) => warn!(%error, "a granted descriptor cannot be used"),
             },
+            // Without a compositor's word nobody's voice counts.
+            ToWorker::LinkEnd { link: LinkName::Voice, .. } if !self.speech => {}
+            ToWorker::LinkEnd { link: LinkName::Voice, .. } => match grant.into_link_end() {
+                Ok(end) => {
+                    self.entrance.attach(end, Instant::now(), &mut self.voices.borrow_mut());
+                }
+                Err(error) => warn!(%error, "a granted descriptor cannot be used"),
+            },
             ToWorker::SoundSinkOwner => self.server.give_owner(grant.descriptor),
             ToWorker::SoundServer => match self.server.connect(grant.descriptor) {
                 Ok(()) => info!("connected to the sound server"),
@@ -152,9 +172,22 @@ impl Sound {
         }
     }
 
+    /// Takes what viewers say.
+    fn hear(&mut self) {
+        let now = Instant::now();
+        let voices = &self.voices;
+        // First whose voice counts.
+        let violated = self.entrance.receive(now, &mut voices.borrow_mut());
+        self.figures.link_violations.add(violated.into());
+        let violated = self.outlet.receive(|speech| voices.borrow_mut().say(now, speech));
+        self.figures.link_violations.add(violated.into());
+        self.server.speak(now, voices);
+        let mut voices = voices.borrow_mut();
+        self.figures.spoken(voices.is_spoken(now), voices.take_tally());
+    }
+
     /// Encodes and sends what was played.
     fn pass_on(&mut self) -> Result<(), CoderError> {
-        self.figures.link_violations.add(self.outlet.receive(|_| ()).into());
         self.figures.frames_dropped.add(self.server.dropped());
         let demand = self.outlet.demand();
         self.server.set_listening(demand.is_some());
@@ -185,22 +218,26 @@ impl Sound {
     /// Sleeps until an event.
     fn wait(&self, supervision: &Supervision) -> io::Result<()> {
         let descriptors = [supervision.as_fd(), self.server.interest()];
-        let all = descriptors.into_iter().chain(self.outlet.interest());
+        let links = [self.outlet.interest(), self.entrance.interest()];
+        let all = descriptors.into_iter().chain(links.into_iter().flatten());
         let mut interests: Vec<_> =
             all.map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN)).collect();
-        match poll(&mut interests, None) {
+        let left = self.voices.borrow().due().and_then(time_left);
+        match poll(&mut interests, left.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(errno) => Err(errno.into()),
         }
     }
 
     fn summarise(&mut self, supervision: &Supervision) {
-        let state = (self.server.reach(), self.outlet.demand());
+        let speaks = self.voices.borrow().is_spoken(Instant::now());
+        let state = (self.server.reach(), self.outlet.demand(), speaks);
         if self.summarised == Some(state) {
             return;
         }
         self.summarised = Some(state);
-        supervision.set_summary(match state {
+        let (reach, demand, _) = state;
+        let heard = match (reach, demand) {
             (Reach::Nothing, _) => "no sound server: install or start PipeWire".to_owned(),
             (Reach::Server, _) => {
                 "the sound server has no session manager yet: install or start WirePlumber"
@@ -217,6 +254,14 @@ impl Sound {
                 };
                 format!("Opus, at most {} kbit/s, {listeners}{repair}", bitrate.min(self.most))
             }
-        });
+        };
+        let speak = if speaks { ", a viewer's microphone is on" } else { "" };
+        supervision.set_summary(format!("{heard}{speak}"));
     }
+}
+
+/// How long until `due`, in terms of the system; `None` if that is over.
+fn time_left(due: Instant) -> Option<Timespec> {
+    let left = due.checked_duration_since(Instant::now())?;
+    Timespec::try_from(left).ok()
 }

@@ -32,7 +32,7 @@ use super::{
     ffi,
     intake::Intake,
 };
-use crate::sound::packetiser::Frame;
+use crate::sound::{packetiser::Frame, speech::Voices};
 
 /// The sink's name, by which programs and people find it.
 pub(super) const SINK: &str = "lumen_capture";
@@ -140,6 +140,7 @@ impl Server {
         let aside = Rc::new(RefCell::new(Intake::new(format)));
         let mut rehearsal = Connection::new(&context, near.into(), &aside, Rc::default())?;
         rehearsal.listen(format, &aside)?;
+        rehearsal.rehearse(&aside)?;
         let library = Library { _rehearsal: rehearsal, _nowhere: far, context, main_loop };
         let intake = Rc::new(RefCell::new(Intake::new(format)));
         let server = Self {
@@ -191,6 +192,14 @@ impl Server {
         let (context, before) = (&self.library.context, Rc::clone(&self.before));
         self.connection = Some(Connection::new(context, descriptor, &self.intake, before)?);
         Ok(())
+    }
+
+    /// Makes the session's microphone, or removes it.
+    pub fn speak(&mut self, now: Instant, voices: &Rc<RefCell<Voices>>) {
+        let Some(connection) = &mut self.connection else { return };
+        if let Err(error) = connection.speak(now, voices, &self.intake) {
+            self.intake.borrow_mut().lose(&error.to_string());
+        }
     }
 
     /// The descriptor to poll for reading.

@@ -10,7 +10,7 @@ pub(super) fn of(name: &str) -> &'static str {
 pub(super) const UNKNOWN: &str = "A figure that is not described.";
 
 /// Every metric, in the order of the names.
-const HELP: [(&str, &str); 112] = [
+const HELP: [(&str, &str); 117] = [
     ("lumen_app_frames_taken_total", "Frames that are an app's buffer, taken without being drawn."),
     ("lumen_buffers_announced_total", "Frame buffers that the compositor announced to media."),
     ("lumen_callback_rounds_total", "Rounds in which apps were asked to draw."),
@@ -129,6 +129,14 @@ const HELP: [(&str, &str); 112] = [
     ("lumen_signalling_messages_refused_total", "Signalling messages that were refused."),
     ("lumen_signalling_peers", "Connections to sessions that the gateway knows."),
     ("lumen_sound_frames_total", "Pieces of sound that were sent."),
+    ("lumen_speakers", "Viewers whose voices are played."),
+    (
+        "lumen_speech_concealed_total",
+        "Pieces of viewers' voices that were made up, because they were lost.",
+    ),
+    ("lumen_speech_frames_total", "Pieces of viewers' voices that were played."),
+    ("lumen_speech_packets_total", "Packets of viewers' voices that were passed on."),
+    ("lumen_speech_refused_total", "Packets of voices of nobody whose microphone is on."),
     ("lumen_target_bits_per_second", "The bit rate that the encoder aims at."),
     ("lumen_tls_handshakes_failed_total", "TLS handshakes that failed."),
     ("lumen_tls_handshakes_total", "TLS handshakes that were completed."),
