@@ -12,9 +12,9 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 
 /// Browser features that the page may use: those that a remote desktop needs.
 const PERMISSIONS_POLICY: &str = "autoplay=(self), clipboard-read=(self), clipboard-write=(self), \
-     fullscreen=(self), gamepad=(self), keyboard-map=(self), \
+     fullscreen=(self), gamepad=(self), keyboard-map=(self), microphone=(self), \
      accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), hid=(), \
-     magnetometer=(), microphone=(), midi=(), payment=(), serial=(), usb=()";
+     magnetometer=(), midi=(), payment=(), serial=(), usb=()";
 
 /// Name and value of the headers on every response.
 const EVERYWHERE: [(HeaderName, &str); 6] = [

@@ -1,5 +1,5 @@
 // What a viewer needs once there is a picture: the input devices, the clipboard, the desktop's cursor
-// and sound, and the connection report.
+// and sound, the viewer's microphone, and the connection report.
 
 import { Gate } from '../core/gate.js';
 import { LocalClipboard } from './clipboard.js';
@@ -7,6 +7,7 @@ import { Cursor } from './cursor.js';
 import { DecoderWatch } from './decoder-watch.js';
 import { Gamepads } from './gamepads.js';
 import { Keyboard } from './keyboard.js';
+import { Microphone } from './microphone.js';
 import { Pointer } from './pointer.js';
 import { ReportPanel } from './report.js';
 import { SignIns } from './sign-ins.js';
@@ -30,6 +31,7 @@ export class Controls {
   #life;
   #report;
   #sound;
+  #microphone;
   #watch;
   #title = new Title();
 
@@ -88,6 +90,11 @@ export class Controls {
     const signIns = new SignIns(elements, (reason) => viewer.notify(reason));
     this.#report = new ReportPanel(elements, viewer, signIns);
     this.#sound = new Sound(elements, signal);
+    this.#microphone = new Microphone(
+      elements,
+      { speak: (track) => viewer.speak(track), proves: (on) => viewer.proves(on) },
+      signal,
+    );
     this.#watch = new DecoderWatch(viewer, signal);
     new SignOut(
       elements,
@@ -113,6 +120,7 @@ export class Controls {
   /** @param {MediaStream | null} sound of the desktop whose picture is shown; null if it has none */
   heard(sound) {
     this.#sound.show(sound);
+    this.#microphone.connected();
   }
 
   /** The connection was lost, together with the state that it reported. */
@@ -120,6 +128,7 @@ export class Controls {
     this.#gamepads.setAvailable(false);
     this.#gate.drop();
     this.#clipboard.disconnected();
+    this.#microphone.disconnected();
     this.#watch.replaced();
   }
 
@@ -143,6 +152,9 @@ export class Controls {
         return;
       case 'padsAvailable':
         this.#gamepads.setAvailable(message.available);
+        return;
+      case 'microphone':
+        this.#microphone.heard(message.heard);
         return;
       case 'outputResized':
         this.#watch.resized(message);

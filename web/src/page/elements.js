@@ -16,6 +16,9 @@ export function findElements() {
   return {
     root: document.documentElement,
     stage: required('#stage', HTMLElement),
+    microphoneButton: required('#microphone-button', HTMLButtonElement),
+    microphoneControl: required('#microphone-control', HTMLElement),
+    microphoneSign: required('#microphone-sign', HTMLElement),
     pictures: /** @type {const} */ ([
       required('video:nth-of-type(1)', HTMLVideoElement),
       required('video:nth-of-type(2)', HTMLVideoElement),

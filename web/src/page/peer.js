@@ -72,6 +72,7 @@ export class Peer {
   #handlers;
   #receiver;
   #sound;
+  #speech;
   /** @type {number | null} */
   #shownTime = null;
   #path = new Path();
@@ -90,6 +91,8 @@ export class Peer {
     this.#handlers = handlers;
     this.#receiver = this.#addVideo();
     this.#sound = this.#addSound();
+    // Idle until there is a microphone.
+    this.#speech = this.#connection.addTransceiver('audio', { direction: 'sendonly' });
     this.#listenToConnection();
     this.#listenToInput();
     this.#listenToTransfer();
@@ -127,6 +130,15 @@ export class Peer {
   get sound() {
     const { direction, stream } = this.#sound;
     return direction() === 'recvonly' ? stream : null;
+  }
+
+  /** @param {MediaStreamTrack | null} track of the viewer's microphone, or null */
+  async speak(track) {
+    try {
+      await this.#speech.sender.replaceTrack(track);
+    } catch (error) {
+      log('info', 'the microphone cannot be used', { error });
+    }
   }
 
   get isReady() {

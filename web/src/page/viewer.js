@@ -210,6 +210,16 @@ export class Viewer {
     this.#attendance.acts();
   }
 
+  /** @param {MediaStreamTrack | null} track of the viewer's microphone, or null */
+  speak(track) {
+    void this.#peer?.speak(track);
+  }
+
+  /** @param {boolean} on whether the viewer's microphone is, from now on */
+  proves(on) {
+    this.#attendance.speaks(on);
+  }
+
   /**
    * @param {InputMessage} message of a gamepad
    * @returns {boolean} whether it could be sent
