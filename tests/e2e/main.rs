@@ -17,6 +17,7 @@ mod hostile;
 mod identity;
 mod in_use;
 mod keyboard;
+mod microphone;
 mod pads;
 mod picture;
 mod pointer;

@@ -100,11 +100,65 @@ pub fn frequency(blocks: &[Block]) -> Option<f64> {
 /// # Errors
 /// When it cannot be written.
 pub fn tone() -> Result<PathBuf> {
-    let samples = (0..SECONDS * RATE).flat_map(|at| {
-        let angle = f64::from(at) / f64::from(RATE) * HERTZ * std::f64::consts::TAU;
-        ((angle.sin() * 16_000.0) as i16).to_le_bytes().repeat(2)
+    wave("tone", (0..SECONDS * RATE).map(|at| sine(at, HERTZ)))
+}
+
+/// The notes of the melody, in hertz.
+pub const NOTES: [f64; 5] = [330.0, 660.0, 440.0, 880.0, 550.0];
+/// How long a note lasts, and the pause after it, in samples: as a syllable does, so that a browser that takes
+/// whatever does not change for noise leaves it.
+const NOTE: u32 = RATE / 5;
+const PAUSE: u32 = RATE / 10;
+
+/// A file with the melody, readable by everybody.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn melody() -> Result<PathBuf> {
+    let notes = NOTES.into_iter().flat_map(|hertz| {
+        let note = (0..NOTE).map(move |at| sine(at, hertz));
+        note.chain(std::iter::repeat_n(0, PAUSE as usize))
     });
-    let samples: Vec<u8> = samples.collect();
+    wave("melody", notes)
+}
+
+/// The notes in samples of one channel, each once for as long as it goes on.
+#[must_use]
+pub fn notes_of(samples: &[f32]) -> Vec<f64> {
+    let mut notes: Vec<f64> = Vec::new();
+    let mut last = None;
+    for block in samples.chunks_exact(RATE as usize / 25) {
+        let loudness = |hertz: f64| {
+            let turn = hertz / f64::from(RATE) * std::f64::consts::TAU;
+            let (mut sine, mut cosine) = (0.0, 0.0);
+            for (at, sample) in block.iter().enumerate() {
+                let angle = turn * at as f64;
+                sine += f64::from(*sample) * angle.sin();
+                cosine += f64::from(*sample) * angle.cos();
+            }
+            (sine * sine + cosine * cosine) * 2.0 / block.len() as f64
+        };
+        let energy: f64 = block.iter().map(|sample| f64::from(*sample).powi(2)).sum();
+        // Of a block that is a note, nearly everything is that note.
+        let note = NOTES.into_iter().find(|hertz| energy > 0.5 && loudness(*hertz) > 0.8 * energy);
+        if let Some(note) = note
+            && last != Some(note)
+        {
+            notes.push(note);
+        }
+        last = note.or(last);
+    }
+    notes
+}
+
+fn sine(at: u32, hertz: f64) -> i16 {
+    let angle = f64::from(at) / f64::from(RATE) * hertz * std::f64::consts::TAU;
+    (angle.sin() * 16_000.0) as i16
+}
+
+/// A file with these samples in both channels, readable by everybody.
+fn wave(name: &str, samples: impl Iterator<Item = i16>) -> Result<PathBuf> {
+    let samples: Vec<u8> = samples.flat_map(|sample| sample.to_le_bytes().repeat(2)).collect();
     let length = u32::try_from(samples.len())?;
     let mut file = b"RIFF".to_vec();
     file.extend((36 + length).to_le_bytes());
@@ -114,7 +168,7 @@ pub fn tone() -> Result<PathBuf> {
     file.extend(b"\x04\0\x10\0data");
     file.extend(length.to_le_bytes());
     file.extend(samples);
-    let path = std::env::temp_dir().join(format!("lumen-tone-{}.wav", std::process::id()));
+    let path = std::env::temp_dir().join(format!("lumen-{name}-{}.wav", std::process::id()));
     fs::write(&path, file)?;
     Ok(path)
 }

@@ -51,22 +51,30 @@ pub(crate) fn ask(scene: &Scene, bait: &Bait, puppet: &Puppet, row: &mut Row) ->
     row.expect(Goal::File, bait.file_is_untouched().is_ok(), || {
         "the sound server writes to the user's file".to_owned()
     });
+    for made in [&HEARS[..], &LUMENS_OWN] {
+        pose(puppet, &server, made, row)?;
+    }
+    Ok(())
+}
+
+/// Makes a stream as this, which then poses as a microphone of the user's.
+fn pose(puppet: &Puppet, server: &Path, made: &[(&str, &str)], row: &mut Row) -> Result<()> {
     let begun = Instant::now();
-    let mut own = say(UnixStream::connect(&server)?, &pretender())?;
+    let mut own = say(UnixStream::connect(server)?, &pretender(made))?;
     own.set_read_timeout(Some(patience()))?;
     answer(&mut own)?;
-    wait_for_ok("apps find what poses as a microphone", || found_as_microphone(&server))?;
+    wait_for_ok("apps find what poses as a microphone", || found_as_microphone(server))?;
     drop(own);
-    wait_until("it is gone", || found_as_microphone(&server).is_err())?;
+    wait_until("it is gone", || found_as_microphone(server).is_err())?;
     for connection in connections(puppet)? {
         // It stays open until it has been looked for.
-        let mut connection = say(connection.into(), &pretender())?;
+        let mut connection = say(connection.into(), &pretender(made))?;
         connection.set_nonblocking(false)?;
         connection.set_read_timeout(Some(SILENCE))?;
         answer(&mut connection)?;
         await_end(&mut connection)?;
         row.tried(Goal::Keys, 1, begun);
-        row.expect(Goal::Keys, found_as_microphone(&server).is_err(), || {
+        row.expect(Goal::Keys, found_as_microphone(server).is_err(), || {
             "apps take what it says for what the user's microphone hears".to_owned()
         });
     }
@@ -163,13 +171,22 @@ fn find(folder: &Path) -> Option<PathBuf> {
 const POSE: [(&str, &str); 2] =
     [("media.class", "Audio/Source"), ("node.name", "alsa_input.usb-the-users-own")];
 
-/// A greeting, and a stream that hears, which then says that it is a microphone.
-fn pretender() -> Vec<u8> {
+/// What the worker's streams may be made as: one that hears, and a viewer's microphone.
+const HEARS: [(&str, &str); 1] = [("media.class", "Stream/Input/Audio")];
+const LUMENS_OWN: [(&str, &str); 4] = [
+    ("media.class", "Audio/Source"),
+    ("media.type", "Audio"),
+    ("node.name", "lumen_microphone"),
+    ("node.description", "Lumen microphone"),
+];
+
+/// A greeting, and a stream that is made as this, which then says that it is a microphone of the user's.
+fn pretender(made: &[(&str, &str)]) -> Vec<u8> {
     let stream = [
         text("client-node"),
         text("PipeWire:Interface:ClientNode"),
         number(3),
-        value(STRUCT, &listed(&[("media.class", "Stream/Input/Audio")])),
+        value(STRUCT, &listed(made)),
         number(2),
     ];
     let long = |number: u64| value(LONG, &number.to_ne_bytes());
