@@ -29,6 +29,7 @@ mod several;
 mod shown;
 mod sign_in;
 mod sound;
+mod step;
 mod tls;
 mod typing;
 mod viewers;

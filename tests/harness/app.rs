@@ -21,6 +21,8 @@ pub enum Show {
     Checkers,
     /// Bars of saturated colours above letters of thin strokes in the same colours, still.
     Colours,
+    /// One flat colour, or another for a moment, when standard input says so.
+    Flash,
     /// One flat colour, still.
     Flat,
     /// A coloured picture that changes in every pixel.
@@ -36,10 +38,11 @@ pub enum Show {
 
 impl Show {
     /// Every picture.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Blink,
         Self::Checkers,
         Self::Colours,
+        Self::Flash,
         Self::Flat,
         Self::Motion,
         Self::Noise,
@@ -54,6 +57,7 @@ impl Show {
             Self::Blink => "blink",
             Self::Checkers => "checkers",
             Self::Colours => "colours",
+            Self::Flash => "flash",
             Self::Flat => "flat",
             Self::Motion => "motion",
             Self::Noise => "noise",

@@ -30,6 +30,13 @@ pub enum AppEvent {
         /// Which colour.
         colour: Colour,
     },
+    /// A flash was committed; both times are of the monotonic clock.
+    Flashed {
+        /// When its beep is played, as the sound server says.
+        meant_micros: u64,
+        /// When it was committed.
+        committed_micros: u64,
+    },
     /// The window has the keyboard.
     KeyboardEntered,
     /// It lost the keyboard; keys held until then count as released.

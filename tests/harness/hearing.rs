@@ -182,6 +182,20 @@ pub fn playing_for_ever(player: &str) -> Result<[String; 3]> {
     Ok(["sh".into(), "-c".into(), play])
 }
 
+/// Has the page play sound, which browsers do after a gesture.
+///
+/// # Errors
+/// When it does not.
+pub fn start_playing(page: &Page) -> Result<()> {
+    page.key_down("ShiftLeft")?;
+    page.key_up("ShiftLeft")?;
+    wait_for_ok("the page plays sound", || {
+        let plays: bool = page.evaluate("!document.querySelector('#sound').paused")?;
+        ensure!(plays, "it is paused");
+        Ok(())
+    })
+}
+
 /// A page that plays a desktop's sound.
 #[derive(Debug)]
 pub struct Listener(pub Page);
@@ -194,14 +208,7 @@ impl Listener {
     pub fn open(browser: &Browser, url: &str) -> Result<Self> {
         let page = browser.open(url)?;
         page.wait_for_picture()?;
-        page.key_down("ShiftLeft")?;
-        page.key_up("ShiftLeft")?;
-        let plays = "!document.querySelector('#sound').paused";
-        wait_for_ok("the page plays sound", || {
-            let plays: bool = page.evaluate(plays)?;
-            ensure!(plays, "it is paused");
-            Ok(())
-        })?;
+        start_playing(&page)?;
         page.evaluate::<()>(LISTEN)?;
         let listener = Self(page);
         listener.hears()?;

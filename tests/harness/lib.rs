@@ -9,6 +9,7 @@
 //!   [`picture`], its log lines in [`app_event`];
 //! - [`browser`]: a real Chromium;
 //! - [`hearing`]: a tone, and a page that hears it; [`user_server`], a sound server that the user runs;
+//! - [`step`]: flashes and beeps of one program, and how far apart a page shows and plays them;
 //! - [`viewer`]: a native WebRTC peer for what a browser would only make slow;
 //! - [`watched`]: three sessions of one host, each with a page that watches it;
 //! - [`census`]: what a host and its sessions hold, to find what leaks; [`chance`], for who dies;
@@ -50,6 +51,7 @@ pub mod rig;
 mod setup;
 pub mod stage;
 pub mod stall;
+pub mod step;
 pub mod user_server;
 pub mod viewer;
 pub mod watched;

@@ -21,7 +21,7 @@ use crate::{
     network::{Host, spawn_on},
     patience::wait_for,
     rig::{Launched, Rig},
-    stage::{LUMEN, SANDBOX, Stage, TEST_APP},
+    stage::{BEEPER, LUMEN, SANDBOX, Stage, TEST_APP},
 };
 
 /// How to start Lumen.
@@ -65,6 +65,7 @@ pub(crate) struct Caller {
 /// What is started inside a desktop.
 #[derive(Debug)]
 pub(crate) enum App {
+    Beeper,
     Command(Vec<String>),
     None,
     /// The test app, and what is started beside it.
@@ -92,6 +93,10 @@ impl App {
     pub(crate) fn add_to(&self, command: &mut Command, stage: &Stage, log: &AppLog) {
         match self {
             Self::None => {}
+            Self::Beeper => {
+                command.arg("--").arg(stage.path(BEEPER)).arg(stage.path(TEST_APP));
+                command.arg("--log").arg(log.path()).args(["--picture", Show::Flash.name()]);
+            }
             Self::Command(words) => {
                 command.arg("--").args(words);
             }
@@ -154,6 +159,13 @@ impl Setup {
     pub fn beside(mut self, command: String) -> Self {
         let App::Test { beside, .. } = &mut self.app else { panic!("it is not the test app") };
         *beside = Some(command);
+        self
+    }
+
+    /// The test app flashes, and a beep belongs to each flash ([`crate::step`]).
+    #[must_use]
+    pub fn flash_and_beep(mut self) -> Self {
+        self.app = App::Beeper;
         self
     }
 

@@ -23,6 +23,9 @@ pub const OIDC: &str = "lumen-oidc";
 /// File name of the test app.
 pub const TEST_APP: &str = "test-app";
 
+/// File name of what has the test app flash with its beeps.
+pub const BEEPER: &str = "beeper";
+
 /// File name of the clipboard's bridge.
 pub const BRIDGE: &str = "lumen-clipboard";
 
@@ -69,7 +72,7 @@ impl Stage {
     /// When one has not been built, or the folder cannot be filled.
     pub fn new() -> Result<Self> {
         let stage = Self { folder: Folder::new("stage", 0o755)? };
-        for name in [LUMEN, LOGIN, TEST_APP, BRIDGE, SANDBOX]
+        for name in [LUMEN, LOGIN, TEST_APP, BEEPER, BRIDGE, SANDBOX]
             .into_iter()
             .chain(Worker::ALL.map(Worker::binary))
         {

@@ -49,7 +49,7 @@ impl Animation {
             Show::Blink => Content::Blinking(BACKGROUND),
             Show::Checkers => Content::Checkers,
             Show::Colours => Content::Colours,
-            Show::Flat => Content::Flat(BACKGROUND),
+            Show::Flash | Show::Flat => Content::Flat(BACKGROUND),
             Show::Motion => rolling(Picture::gradient, MOTION_ROWS),
             Show::Noise => Content::Noisy { tape: None, square: BACKGROUND },
             Show::Quadrants => Content::Quadrants,

@@ -4,6 +4,7 @@
 //! - `quadrants`: four flat colours, still (the default);
 //! - `checkers`: one flat colour with a square of black and white pixels, still;
 //! - `colours`: bars of saturated colours above thin letters in the same colours, still;
+//! - `flash`: one flat colour, and white when standard input says so (`flashes`);
 //! - `flat`: one flat colour, still;
 //! - `motion`: a coloured, grained picture that changes in every pixel;
 //! - `scroll`: a page of text that moves up one line a frame;
@@ -18,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 mod animation;
+mod flashes;
 mod shared_pixels;
 mod window;
 

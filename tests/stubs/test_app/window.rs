@@ -8,8 +8,10 @@ use std::{
 
 use anyhow::{Context, Result};
 use lumen_tests::{
+    app::Show,
     app_event::AppEvent,
     picture::{Colour, Picture, colour_of_key},
+    step::FLASH,
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use wayland_client::{
@@ -39,6 +41,7 @@ use wayland_protocols::{
 use crate::{
     Options,
     animation::Animation,
+    flashes::{self, Flashes},
     shared_pixels::{SharedPixels, Slot},
 };
 
@@ -67,6 +70,7 @@ pub(crate) struct State {
     pixels: Option<SharedPixels>,
     cursor: Cursor,
     animation: Animation,
+    flashes: Option<Flashes>,
     interval: Duration,
     format: Format,
     /// The next frame of a moving picture is not drawn before this.
@@ -126,6 +130,7 @@ impl Window {
     pub(crate) fn run(&mut self) -> Result<()> {
         while !self.state.closed {
             self.state.draw_if_due()?;
+            self.state.flash_if_due()?;
             if let Err(error) = self.turn() {
                 self.state.log(&AppEvent::Disconnected)?;
                 return Err(error);
@@ -138,9 +143,14 @@ impl Window {
     fn turn(&mut self) -> Result<()> {
         self.queue.flush()?;
         if let Some(guard) = self.queue.prepare_read() {
-            let mut wanted = [PollFd::new(guard.connection_fd(), PollFlags::POLLIN)];
+            let orders = self.state.flashes.as_ref().map(Flashes::descriptor);
+            let mut wanted: Vec<_> = [guard.connection_fd()]
+                .into_iter()
+                .chain(orders)
+                .map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN))
+                .collect();
             // A signal counts as a wake-up without events.
-            let ready = poll(&mut wanted, self.state.patience()).unwrap_or(0);
+            let ready = poll(&mut wanted, self.state.patience()?).unwrap_or(0);
             if ready > 0 {
                 match guard.read() {
                     // Less than a whole message so far.
@@ -182,6 +192,7 @@ impl State {
             shm,
             pixels: None,
             animation: Animation::of(options.show),
+            flashes: (options.show == Show::Flash).then(Flashes::new).transpose()?,
             interval: options.frame_interval,
             format: options.format,
             due: Instant::now(),
@@ -212,15 +223,33 @@ impl State {
     }
 
     /// How long to wait for events.
-    fn patience(&self) -> PollTimeout {
-        match self.pace {
-            Pace::Due if self.animation.moves() => {
-                let wait = self.due.saturating_duration_since(Instant::now());
-                // Rounded up: waking a little early would only spin.
-                PollTimeout::try_from(wait + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
+    fn patience(&self) -> Result<PollTimeout> {
+        let wait = match (&self.flashes, &self.pace) {
+            (Some(flashes), _) => flashes.wait()?,
+            (None, Pace::Due) if self.animation.moves() => {
+                Some(self.due.saturating_duration_since(Instant::now()))
             }
-            _ => PollTimeout::NONE,
+            _ => None,
+        };
+        // Rounded up: waking a little early would only spin.
+        let rounded = wait.map(|wait| wait + Duration::from_millis(1));
+        let timeout = rounded.map(|wait| PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX));
+        Ok(timeout.unwrap_or(PollTimeout::NONE))
+    }
+
+    /// Flashes, or ends a flash.
+    fn flash_if_due(&mut self) -> Result<()> {
+        let Some(flashes) = &mut self.flashes else { return Ok(()) };
+        flashes.read()?;
+        let Some((meant, colour)) = flashes.take()? else { return Ok(()) };
+        self.animation.fill(colour);
+        self.draw()?;
+        if colour != FLASH {
+            return Ok(());
         }
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let (meant_micros, committed_micros) = (micros(meant), micros(flashes::now()?));
+        self.log(&AppEvent::Flashed { meant_micros, committed_micros })
     }
 
     fn draw_if_due(&mut self) -> Result<()> {
