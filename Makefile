@@ -84,6 +84,12 @@ storm: ## install what is missing and kill 300 workers at random (KILLS=N for an
 	@tests/install.sh test
 	@tests/storm.sh $(KILLS)
 
+.PHONY: endurance
+endurance: ## install what is missing and work for half an hour with losses and deaths, in which nothing may grow (ROUNDS=N)
+	@echo '==> endurance: installing what is missing'
+	@tests/install.sh test
+	@tests/endurance.sh $(ROUNDS)
+
 .PHONY: siege
 siege: ## install what is missing and print an honest viewer's frame rate beside attacks (SECONDS_EACH=N; ten minutes)
 	@echo '==> siege: installing what is missing'

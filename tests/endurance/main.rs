@@ -1,0 +1,179 @@
+//! Work that goes on: noise that moves, music, and keys, over a line that loses packets, while workers die.
+//! Nothing grows by it: no memory, no descriptors, no time from a key to its picture.
+//!
+//! It goes in rounds. In each, every worker but the compositor dies once, in random order with a fixed seed, and
+//! then keys are pressed. So at the end of a round workers are as old as at the end of any other, and whatever is more
+//! then than after the first rounds has stayed of one death or of the work between.
+//!
+//! # Length
+//! Four rounds by default, as part of the tests. `LUMEN_TEST_ROUNDS` sets the number; `make endurance` goes on
+//! for half an hour.
+
+#![forbid(unsafe_code)]
+
+mod held;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use lumen_ipc::process::Worker;
+use lumen_tests::{
+    app::Show,
+    browser::{Browser, Page},
+    chance::Chance,
+    hearing::{Listener, playing_for_ever},
+    line::{
+        Line, SERVER,
+        shape::{Loss, Shape},
+    },
+    measured::{note, percentile},
+    patience::wait_for_ok,
+    rig::{Rig, Setup},
+};
+use serde::Deserialize;
+
+use held::Held;
+
+/// Any number: the same workers die in the same order in every run.
+const SEED: u64 = 2_026;
+/// The default number of rounds.
+const ROUNDS: usize = 4;
+/// Who dies in each round.
+const MORTALS: [Worker; 5] =
+    [Worker::Media, Worker::Sound, Worker::Rtc, Worker::Gateway, Worker::Gamepad];
+/// Keys in each round.
+const PRESSES: usize = 20;
+/// Where memory grows by more than this share of what it was, and by more than [`SLACK`], something is kept.
+const GROWTH: f64 = 0.05;
+/// What allocators keep more or less of, in bytes.
+const SLACK: f64 = 2_000_000.0;
+/// A time from a key to its picture is longer than before only if it is by half, and by more than a busy machine makes it.
+const LONGER: f64 = 1.5;
+const BUSY: f64 = 100.0;
+
+/// One key press; milliseconds.
+#[derive(Deserialize)]
+struct Press {
+    total: f64,
+}
+
+/// What was seen at the end of a round.
+struct Round {
+    held: Held,
+    /// The median time from a key to its picture, in milliseconds.
+    key_to_picture: f64,
+}
+
+/// A desktop at work, and who watches and hears it.
+struct Work {
+    page: Listener,
+    rig: Rig,
+    _browser: Browser,
+    _line: Line,
+}
+
+impl Work {
+    fn begin() -> Result<Self> {
+        let shape = Shape {
+            delay: Duration::from_millis(10),
+            loss: Loss::per_mille(10),
+            ..Shape::default()
+        };
+        let line = Line::new(shape, shape)?;
+        let [shell, flag, music] = playing_for_ever("pw-play")?;
+        let rig = Setup::new()
+            .show(Show::Noise, 10)
+            .beside(format!("{shell} {flag} '{music}'"))
+            .option("--size", "640x360")
+            .option("--resize", "fixed")
+            .option("--relay", "off")
+            .on_host(&line.server, "0.0.0.0:8080")
+            .start()?;
+        let browser = Browser::start_on(Some(&line.browser), &[])?;
+        let page = Listener::open(&browser, &rig.url_from(SERVER))?;
+        Ok(Self { page, rig, _browser: browser, _line: line })
+    }
+
+    /// One death of each mortal, and then keys.
+    fn round(&self, chance: &mut Chance) -> Result<Round> {
+        let mut left = MORTALS.to_vec();
+        while !left.is_empty() {
+            let worker = left.swap_remove(chance.below(left.len()));
+            let killed = self.rig.kill(worker)?;
+            self.rig.successor(worker, killed)?;
+        }
+        let Listener(page) = &self.page;
+        is_controllable(page)?;
+        let presses: Vec<Press> = page.evaluate(&format!("lumenTest.keyLatencies({PRESSES})"))?;
+        let times: Vec<f64> = presses.iter().map(|press| press.total).collect();
+        self.page.hears()?;
+        // The page's notes would be what grows.
+        page.evaluate::<()>("void (window.heard.length = 0, lumenTest.frames.length = 0)")?;
+        Ok(Round {
+            held: Held::settled(&self.rig)?,
+            key_to_picture: percentile(&times, 50.0).context("no keys")?,
+        })
+    }
+}
+
+/// Waits until keys have somewhere to go.
+fn is_controllable(page: &Page) -> Result<()> {
+    wait_for_ok("the page controls the desktop", || {
+        let controllable: bool = page.evaluate("lumenTest.isControllable()")?;
+        ensure!(controllable, "it does not");
+        Ok(())
+    })?;
+    page.wait_for_frame_after(std::time::SystemTime::now()).map(drop)
+}
+
+fn rounds() -> Result<usize> {
+    match std::env::var("LUMEN_TEST_ROUNDS") {
+        Ok(text) => text.parse().context("LUMEN_TEST_ROUNDS is a number of rounds"),
+        Err(_) => Ok(ROUNDS),
+    }
+}
+
+/// The median of `figure` in these rounds.
+fn median(rounds: &[Round], figure: impl Fn(&Round) -> f64) -> Result<f64> {
+    let figures: Vec<f64> = rounds.iter().map(figure).collect();
+    percentile(&figures, 50.0).context("no rounds")
+}
+
+#[test]
+fn work_with_losses_and_deaths_makes_nothing_grow() -> Result<()> {
+    let (count, begun) = (rounds()?, Instant::now());
+    let (work, mut chance) = (Work::begin()?, Chance::new(SEED));
+    let app = work.rig.app_pid()?;
+    let compositor = work.rig.ready_worker(Worker::Compositor)?;
+    // What is made once is made in the first.
+    work.round(&mut chance)?;
+    let rounds: Vec<Round> = (1..count).map(|_| work.round(&mut chance)).collect::<Result<_>>()?;
+
+    let what =
+        format!("work with losses and {} deaths, {:.0?}", count * MORTALS.len(), begun.elapsed());
+    let third = (rounds.len() / 3).max(1);
+    let (first, last) = (&rounds[..third], &rounds[rounds.len() - third..]);
+    let mut failures = Vec::new();
+    for name in rounds[0].held.names() {
+        let of = |rounds| median(rounds, |round| round.held.memory(&name));
+        let (before, after) = (of(first)?, of(last)?);
+        let shown = format!("{:.1} MB, then {:.1} MB", before / 1e6, after / 1e6);
+        note(&format!("{what}: memory of {name}"), &shown);
+        if after > before * (1.0 + GROWTH) && after > before + SLACK {
+            failures.push(format!("memory of {name} grows: {shown}"));
+        }
+    }
+    let (begin, end) = (&rounds[0].held, &rounds[rounds.len() - 1].held);
+    failures.extend(begin.differences(end));
+    let of = |rounds| median(rounds, |round| round.key_to_picture);
+    let (before, after) = (of(first)?, of(last)?);
+    let shown = format!("{before:.0} ms, then {after:.0} ms");
+    note(&format!("{what}: key to picture"), &shown);
+    if after > before * LONGER + BUSY {
+        failures.push(format!("keys take longer: {shown}"));
+    }
+    ensure!(failures.is_empty(), "{}\n{}", failures.join("\n"), work.rig.said());
+    ensure!(work.rig.app_pid()? == app, "the app has died");
+    ensure!(work.rig.ready_worker(Worker::Compositor)? == compositor, "the compositor has died");
+    Ok(())
+}
