@@ -9,8 +9,10 @@ mod doctor;
 mod oidc;
 mod options;
 mod proxy;
+mod relay;
 mod rows;
 mod sign_in;
+mod sound;
 
 pub use commands::COMMANDS;
 pub use options::OPTIONS;

@@ -1,15 +1,12 @@
 //! The table of options.
 
 use super::{
-    doctor, oidc, proxy,
-    rows::{Command, HOST, Key, OptionRow},
-    sign_in,
+    doctor, oidc, proxy, relay,
+    rows::{Command, HOST, HOST_AND_DOCTOR, Key, OptionRow, SESSION},
+    sign_in, sound,
 };
 
-/// Commands that start a session.
-const SESSION: &[Command] = &[Command::Run, Command::Session];
 const SESSION_AND_DOCTOR: &[Command] = &[Command::Run, Command::Session, Command::Doctor];
-const HOST_AND_DOCTOR: &[Command] = &[Command::Run, Command::Serve, Command::Doctor];
 /// Commands that start a host, a session or both.
 const ALL_STARTING: &[Command] = &[Command::Run, Command::Serve, Command::Session];
 const ALL_STARTING_AND_DOCTOR: &[Command] =
@@ -293,68 +290,12 @@ pub const OPTIONS: [OptionRow; 62] = [
                a NAT that forwards the ports.",
         commands: ALL_STARTING_AND_DOCTOR,
     },
-    OptionRow {
-        key: Key::Relay,
-        name: "relay",
-        short: None,
-        environment: "LUMEN_RELAY",
-        placeholder: Some("on|off"),
-        default: "on",
-        help: "Whether browsers that cannot reach the UDP port may use the built-in TURN relay.",
-        commands: HOST_AND_DOCTOR,
-    },
-    OptionRow {
-        key: Key::RelayPort,
-        name: "relay-port",
-        short: None,
-        environment: "LUMEN_RELAY_PORT",
-        placeholder: Some("N"),
-        default: "3478",
-        help: "UDP and TCP port of the relay; a free one is taken when it is in use.",
-        commands: HOST_AND_DOCTOR,
-    },
-    OptionRow {
-        key: Key::RelayTlsPort,
-        name: "relay-tls-port",
-        short: None,
-        environment: "LUMEN_RELAY_TLS_PORT",
-        placeholder: Some("N"),
-        default: "5349",
-        help: "TLS port of the relay, used when there is a certificate; a free one is taken when \
-               it is in use.",
-        commands: HOST_AND_DOCTOR,
-    },
-    OptionRow {
-        key: Key::RelayCert,
-        name: "relay-cert",
-        short: None,
-        environment: "LUMEN_RELAY_CERT",
-        placeholder: Some("FILE"),
-        default: "",
-        help: "The relay's TLS certificate with its chain, in PEM.",
-        commands: HOST_AND_DOCTOR,
-    },
-    OptionRow {
-        key: Key::RelayKey,
-        name: "relay-key",
-        short: None,
-        environment: "LUMEN_RELAY_KEY",
-        placeholder: Some("FILE"),
-        default: "",
-        help: "The private key of that certificate, in PEM.",
-        commands: HOST_AND_DOCTOR,
-    },
-    OptionRow {
-        key: Key::RelayName,
-        name: "relay-name",
-        short: None,
-        environment: "LUMEN_RELAY_NAME",
-        placeholder: Some("NAME"),
-        default: "",
-        help: "TLS connections to the port of --listen that ask for this name go to the relay, so \
-               that one open port is enough.",
-        commands: HOST_AND_DOCTOR,
-    },
+    relay::RELAY,
+    relay::RELAY_PORT,
+    relay::RELAY_TLS_PORT,
+    relay::RELAY_CERT,
+    relay::RELAY_KEY,
+    relay::RELAY_NAME,
     OptionRow {
         key: Key::X11,
         name: "x11",
@@ -417,38 +358,9 @@ pub const OPTIONS: [OptionRow; 62] = [
                back, 1 to 3600.",
         commands: SESSION,
     },
-    OptionRow {
-        key: Key::Sound,
-        name: "sound",
-        short: None,
-        environment: "LUMEN_SOUND",
-        placeholder: Some("on|off"),
-        default: "on",
-        help: "Whether viewers hear what apps play. Needs PipeWire, for which the app waits for up to \
-               3 seconds.",
-        commands: SESSION,
-    },
-    OptionRow {
-        key: Key::SoundBitrate,
-        name: "sound-bitrate",
-        short: None,
-        environment: "LUMEN_SOUND_BITRATE",
-        placeholder: Some("KBPS"),
-        default: "128",
-        help: "The most kilobits per second for sound, 16 to 510.",
-        commands: SESSION,
-    },
-    OptionRow {
-        key: Key::Microphone,
-        name: "microphone",
-        short: None,
-        environment: "LUMEN_MICROPHONE",
-        placeholder: Some("on|off"),
-        default: "on",
-        help: "Whether viewers who control the desktop may speak to its apps, once they switch their \
-               microphone on in the page. Needs sound.",
-        commands: SESSION,
-    },
+    sound::SOUND,
+    sound::SOUND_BITRATE,
+    sound::MICROPHONE,
     OptionRow {
         key: Key::Log,
         name: "log",

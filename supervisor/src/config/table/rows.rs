@@ -31,6 +31,10 @@ pub enum Command {
     Users,
 }
 
+/// Commands that start a session.
+pub(super) const SESSION: &[Command] = &[Command::Run, Command::Session];
+/// Commands that start a host, or look whether one would start.
+pub(super) const HOST_AND_DOCTOR: &[Command] = &[Command::Run, Command::Serve, Command::Doctor];
 /// Commands that start a host.
 pub(super) const HOST: &[Command] = &[Command::Run, Command::Serve];
 
