@@ -2,6 +2,7 @@
 
 mod page_tls;
 mod proxy_door;
+mod time;
 
 use std::{collections::BTreeMap, fmt, net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
 
@@ -26,9 +27,6 @@ use super::{
     table::{Command, Key, OptionRow},
 };
 use crate::broker::{Lifetimes, in_use::InUse, limits::Limits, relay::MOST_NAME_BYTES};
-
-/// The longest time an option may name: longer than any session lasts.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// Where a value came from.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -446,14 +444,14 @@ impl Values {
     fn time_or_none(&self, key: Key) -> Result<Option<Duration>, UsageError> {
         match self.text(key).0 {
             "none" => Ok(None),
-            text => time(text).map(Some).ok_or_else(|| {
+            text => time::read(text).map(Some).ok_or_else(|| {
                 self.bad(key, "expected a time from 1s to 366d, such as 90m, 12h or 30d, or none")
             }),
         }
     }
 
     fn time(&self, key: Key) -> Result<Duration, UsageError> {
-        time(self.text(key).0).ok_or_else(|| {
+        time::read(self.text(key).0).ok_or_else(|| {
             self.bad(key, "expected a time from 1s to 366d, such as 90m, 12h or 30d")
         })
     }
@@ -472,39 +470,5 @@ impl Values {
             variant: self.limited(Key::LayoutVariant)?,
             options: self.limited(Key::LayoutOptions)?,
         })
-    }
-}
-
-/// A whole number with a unit.
-fn time(text: &str) -> Option<Duration> {
-    let (at, unit) = text.char_indices().next_back()?;
-    let seconds: u64 = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 60 * 60,
-        'd' => 24 * 60 * 60,
-        _ => return None,
-    };
-    // `parse` would accept a sign.
-    let number =
-        text.get(..at).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
-    let time = Duration::from_secs(number.parse::<u64>().ok()?.checked_mul(seconds)?);
-    (!time.is_zero() && time <= LONGEST).then_some(time)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn time_is_a_number_with_a_unit_and_nothing_else() {
-        for (text, seconds) in [("1s", 1), ("90m", 5400), ("24h", 86_400), ("366d", 31_622_400)] {
-            assert_eq!(time(text), Some(Duration::from_secs(seconds)), "{text}");
-        }
-        for text in ["", "s", "5", "0s", "-1s", "+1s", "1.5h", "1 h", "367d", "1w", "5\u{b5}"] {
-            assert_eq!(time(text), None, "{text}");
-        }
-        assert_eq!(time("99999999999999999999d"), None);
-        assert_eq!(time("18446744073709551615d"), None);
     }
 }
