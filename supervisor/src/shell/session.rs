@@ -1,9 +1,11 @@
 //! A session's event loop: one task owns the whole session, handles one event at a time, and carries out
 //! what the lifecycle decides. The host may restart; the session then asks the new one for what it needs.
 
+mod ending;
 mod host;
 mod host_link;
 mod leases;
+mod sound;
 
 use std::{io, net::SocketAddr, process, time::Instant};
 
@@ -332,32 +334,6 @@ impl Session {
         }
     }
 
-    /// Connects sound to the sound server, if it is there.
-    fn look_for_sound_server(&mut self) {
-        let connect = || self.stage.sound_server()?.connect().ok();
-        let microphone = self.stage.takes_speech();
-        let found = connect().and_then(|connection| Some((connection, connect()?)));
-        let guarded = found.and_then(|(connection, sink)| {
-            let owner = sink.try_clone();
-            Some((
-                sound_gate::guarded(connection, microphone).ok()?,
-                sound_gate::guarded(sink, false).ok()?,
-                owner.ok()?,
-            ))
-        });
-        let taken = guarded.is_some_and(|(connection, sink, owner)| {
-            let taken = self.crew.workers.deliver_sound_server(&connection, &sink);
-            self.sink.offered(owner);
-            taken
-        });
-        let (wait, events) = (self.search.tried(taken), self.events());
-        tokio::spawn(async move {
-            tokio::time::sleep(wait).await;
-            // It fails only when the event loop has ended.
-            let _ = events.send(Event::SoundServerDue).await;
-        });
-    }
-
     /// Tells rtc the addresses that have changed since the start. An rtc that is starting is told when it
     /// is ready: it may have been configured before the change.
     fn tell_candidates(&self) {
@@ -479,47 +455,6 @@ impl Session {
             shortages: self.shortages,
             graphics: Some(Box::new(self.stage.graphics.status())),
             workers: self.crew.status(&self.stage, id),
-        }
-    }
-
-    /// Logs why the session ended; returns the exit status of `lumen`, which is the app's own if the app
-    /// ended it.
-    fn conclude(&self, outcome: Outcome) -> process::ExitCode {
-        match outcome {
-            Outcome::Stopped => ExitCode::Ok.into(),
-            Outcome::AppEnded { verdict, early } => {
-                self.explain_app(verdict, early, "the desktop ends with it");
-                verdict.as_status().map_or_else(|| ExitCode::CouldNotStart.into(), Into::into)
-            }
-            Outcome::CouldNotHelp(helper) => {
-                self.log.say(&format!("{helper} could not be started; its lines above say why"));
-                ExitCode::CouldNotStart.into()
-            }
-            Outcome::CouldNotStart(worker) => {
-                self.log.say(&format!("{worker} could not be started; its lines above say why"));
-                ExitCode::CouldNotStart.into()
-            }
-        }
-    }
-
-    /// Advice for the user about an app that has ended.
-    fn hint(&self) -> &'static str {
-        if self.stage.helper(Helper::XServer).is_some() {
-            return "";
-        }
-        helpers::hint(self.guests.last_lines().iter())
-    }
-
-    fn explain_app(&self, verdict: Verdict, early: bool, desktop: &str) {
-        let command = app::command_line(&self.stage.app);
-        let how = news::ended(verdict, early);
-        let hint = if verdict.is_success() { "" } else { self.hint() };
-        let stop = if hint.is_empty() { "" } else { "." };
-        self.log.say(&format!("the app `{command}` {how}; {desktop}{stop}{hint}"));
-        if early {
-            for line in self.guests.last_lines() {
-                self.log.say(&format!("  its last lines: {line}"));
-            }
         }
     }
 }
