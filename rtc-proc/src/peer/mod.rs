@@ -14,7 +14,7 @@
 //! INVARIANT: after [`Peer::handle`] the implementation has been polled until it only waits for
 //! time, so [`Peer::deadline`] and the queued outputs are complete.
 
-use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Instant};
+use std::{collections::VecDeque, net::SocketAddr, time::Instant};
 
 use lumen_ipc::{login::Rights, message::packets::FrameStamps, video::VideoFormat};
 use lumen_ipc_runtime::bootstrap::contain;
@@ -22,7 +22,7 @@ use str0m::{
     Event, IceConnectionState, Input as RtcInput, Output as RtcOutput, Rtc,
     bwe::BweKind,
     channel::ChannelId,
-    media::{Frequency, MediaKind, MediaTime},
+    media::MediaKind,
     rtp::{RawPacket, rtcp::Rtcp},
 };
 
@@ -36,6 +36,7 @@ pub mod media;
 pub mod outage;
 pub mod quiet;
 pub mod rate;
+mod relayed;
 mod sending;
 pub mod sent;
 pub mod setup;
@@ -46,6 +47,7 @@ pub mod stillness;
 mod tests;
 mod traffic;
 pub mod transfer;
+mod video;
 #[cfg(test)]
 pub(crate) mod viewer;
 
@@ -85,8 +87,6 @@ pub struct Peer {
     video: Option<Track>,
     sound: Option<SoundTrack>,
     speech: SpeechTrack,
-    /// Whether the session takes what viewers say.
-    takes_speech: bool,
     gate: FrameGate,
     sending: Sending,
     activity: Activity,
@@ -118,11 +118,8 @@ impl Peer {
         relayed: Option<SocketAddr>,
     ) -> Result<(Self, String), BadOffer> {
         let (mut rtc, answer) = setup.accept(now, offer)?;
-        let answer = match relayed {
-            Some(relayed) => setup::answer_with_relayed(&mut rtc, &answer, relayed),
-            None => answer,
-        };
-        let answer = if setup.takes_speech() { answer } else { speech::without_speech(&answer) };
+        let speech = SpeechTrack::new(now, setup.takes_speech());
+        let answer = speech.answer(relayed::answer(&mut rtc, answer, relayed));
         let mut peer = Self {
             rtc,
             channels: Channels::new(now, rights),
@@ -132,8 +129,7 @@ impl Peer {
             bulk: Bulk::default(),
             video: None,
             sound: None,
-            speech: SpeechTrack::new(now),
-            takes_speech: setup.takes_speech(),
+            speech,
             gate: FrameGate::AwaitingKeyframe,
             sending: Sending::new(now, setup.encoder_bps(), setup::feedback_id(&answer)),
             activity: Activity::Busy { last: now },
@@ -167,11 +163,7 @@ impl Peer {
         self.forget_relayed();
         let answer = setup::restart(&mut self.rtc, offer)?;
         self.relayed = relayed;
-        let answer = match relayed {
-            Some(relayed) => setup::answer_with_relayed(&mut self.rtc, &answer, relayed),
-            None => answer,
-        };
-        let answer = if self.takes_speech { answer } else { speech::without_speech(&answer) };
+        let answer = self.speech.answer(relayed::answer(&mut self.rtc, answer, relayed));
         self.now = now;
         self.wake_up();
         self.handle(now, Input::Timeout);
@@ -280,21 +272,6 @@ impl Peer {
         self.channels.ignored()
     }
 
-    fn move_relayed(&mut self, relayed: Option<SocketAddr>) {
-        self.forget_relayed();
-        self.relayed = relayed;
-        if let Some(relayed) = relayed {
-            setup::add_relayed(&mut self.rtc, relayed);
-            self.emit(PeerEvent::CandidateFound(setup::relayed_line(relayed)));
-        }
-    }
-
-    fn forget_relayed(&mut self) {
-        if let Some(old) = self.relayed.take() {
-            setup::remove_relayed(&mut self.rtc, old);
-        }
-    }
-
     fn receive(&mut self, datagram: RtcInput<'_>) {
         // A datagram from the right address need not be the browser's: one that does not parse or
         // decrypt changes nothing. A failure that matters closes the machine, which `settle`
@@ -322,34 +299,6 @@ impl Peer {
         match str0m::Candidate::from_sdp_string(line) {
             Ok(candidate) => self.rtc.add_remote_candidate(candidate),
             Err(error) => tracing::debug!(%error, "ignored a candidate"),
-        }
-    }
-
-    fn write_frame(&mut self, frame: &VideoFrame) {
-        if !self.is_connected() {
-            return;
-        }
-        let track = self.video.as_ref();
-        let place = track.and_then(|track| Some((track.mid, track.payload(frame.format)?)));
-        let Some((mid, payload_type)) = place else { return };
-        if self.sending.is_behind() {
-            self.gate = FrameGate::Behind;
-        }
-        if !self.gate.admit(frame.keyframe) {
-            return;
-        }
-        self.wake_up();
-        if frame.keyframe {
-            self.sending.on_keyframe(self.now);
-        }
-        self.stillness.on_frame(self.now);
-        let Some(writer) = self.rtc.writer(mid) else { return };
-        let time = MediaTime::new(frame.rtp_ticks, Frequency::NINETY_KHZ);
-        // Show at once: the receiver's jitter buffer must add no delay.
-        let writer = writer.playout_delay(MediaTime::ZERO, MediaTime::ZERO);
-        match writer.write(payload_type, frame.captured, time, Arc::clone(&frame.data)) {
-            Ok(()) => self.in_flight = Some((frame.stamps, frame.rtp_ticks)),
-            Err(error) => self.end(Ending::Failed(error.to_string())),
         }
     }
 

@@ -302,44 +302,6 @@ pub(super) fn feedback_id(answer: &str) -> Option<u8> {
     named.split([' ', '/']).next()?.parse().ok()
 }
 
-/// Adds `relayed` to our addresses and names it in the answer, before the others.
-pub(super) fn answer_with_relayed(rtc: &mut Rtc, answer: &str, relayed: SocketAddr) -> String {
-    add_relayed(rtc, relayed);
-    let line = format!("a={}\r\n", relayed_line(relayed));
-    match answer.find("a=candidate:") {
-        Some(place) => {
-            let (before, after) = answer.split_at(place);
-            format!("{before}{line}{after}")
-        }
-        None => answer.to_owned(),
-    }
-}
-
-/// Adds `relayed` to our addresses.
-pub(super) fn add_relayed(rtc: &mut Rtc, relayed: SocketAddr) {
-    match Candidate::host(relayed, "udp") {
-        Ok(candidate) => drop(rtc.add_local_candidate(candidate)),
-        Err(error) => tracing::warn!(%error, "cannot use our address at the relay as a candidate"),
-    }
-}
-
-/// Removes `relayed` from our addresses.
-pub(super) fn remove_relayed(rtc: &mut Rtc, relayed: SocketAddr) {
-    if let Ok(candidate) = Candidate::host(relayed, "udp") {
-        rtc.direct_api().invalidate_candidate(&candidate);
-    }
-}
-
-/// `relayed` as a candidate line (RFC 8839, section 5.1). The address from which we reach the relay
-/// is private: the related address is left out, as browsers do.
-pub(super) fn relayed_line(relayed: SocketAddr) -> String {
-    // RFC 8445, section 5.1.2.1: type preference 0, the highest local one, component 1.
-    const PRIORITY: u32 = 65_535 << 8 | (256 - 1);
-    let (ip, port) = (relayed.ip(), relayed.port());
-    let nowhere = if relayed.is_ipv4() { "0.0.0.0" } else { "::" };
-    format!("candidate:relay 1 udp {PRIORITY} {ip} {port} typ relay raddr {nowhere} rport 0")
-}
-
 /// What can be sent in section `mid`.
 pub(super) fn track(rtc: &mut Rtc, mid: Mid) -> Option<Track> {
     if !rtc.media(mid)?.direction().is_sending() {

@@ -24,20 +24,27 @@ pub struct Utterance {
 /// The browser's section for a microphone.
 #[derive(Debug)]
 pub(super) struct SpeechTrack {
+    /// Whether the session takes what viewers say.
+    is_taken: bool,
     mid: Option<Mid>,
     limit: TokenBucket,
 }
 
 impl SpeechTrack {
-    pub(super) fn new(now: Instant) -> Self {
-        Self { mid: None, limit: TokenBucket::new(now, RATE, BURST) }
+    pub(super) fn new(now: Instant, is_taken: bool) -> Self {
+        Self { is_taken, mid: None, limit: TokenBucket::new(now, RATE, BURST) }
+    }
+
+    /// `answer`, without the microphone if the session takes none.
+    pub(super) fn answer(&self, answer: String) -> String {
+        if self.is_taken { answer } else { without_speech(&answer) }
     }
 }
 
 impl Peer {
     /// Takes the first section in which only the browser sends, if the session takes voices.
     pub(super) fn add_speech(&mut self, mid: Mid) {
-        let Some(media) = self.rtc.media(mid).filter(|_| self.takes_speech) else { return };
+        let Some(media) = self.rtc.media(mid).filter(|_| self.speech.is_taken) else { return };
         let only_browser = media.direction().is_receiving() && !media.direction().is_sending();
         if media.kind() == MediaKind::Audio && only_browser && self.speech.mid.is_none() {
             self.speech.mid = Some(mid);
@@ -56,7 +63,7 @@ impl Peer {
 }
 
 /// `answer` without the microphone: sections in which the browser would send sound are idle.
-pub(super) fn without_speech(answer: &str) -> String {
+fn without_speech(answer: &str) -> String {
     let (begin, idle) = ("m=audio ", "\r\na=inactive\r\n");
     let mut sections = answer.split("\r\nm=");
     let first = sections.next().unwrap_or_default().to_owned();
