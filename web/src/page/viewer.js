@@ -9,24 +9,23 @@ import {
   resumeMessage,
   startAppMessage,
 } from '../core/signalling.js';
-import { describe, troubleText } from '../core/status-text.js';
+import { troubleText } from '../core/status-text.js';
 import { log } from '../util/log.js';
 import { Attendance } from './attendance.js';
-import { Notice } from './notice.js';
 import { Peer } from './peer.js';
 import { Picture } from './picture.js';
 import { RelayAccess } from './relay-access.js';
 import { SignallingSocket, fetchSession } from './server.js';
-import { StatusLine } from './status-line.js';
+import { Situation } from './situation.js';
 import { Viewport } from './viewport.js';
 
 /** @import { Trouble } from '../core/decoding.js' */
-/** @import { DesktopState, InputMessage, OutputMessage } from '../core/input-codec.js' */
+/** @import { InputMessage, OutputMessage } from '../core/input-codec.js' */
 /** @import { Action, Event } from '../core/session.js' */
 /** @import { RelayServer } from '../core/relay.js' */
 /** @import { Stats } from '../core/report.js' */
 /** @import { GatewayMessage } from '../core/signalling.js' */
-/** @import { AppEnd, Offer } from '../core/status-text.js' */
+/** @import { Offer } from '../core/status-text.js' */
 /** @import { Elements } from './elements.js' */
 
 /**
@@ -57,7 +56,7 @@ export class Viewer {
     },
   );
   #picture;
-  #status;
+  #situation;
   #viewport;
   #handlers;
   /** @type {SignallingSocket | null} */
@@ -73,21 +72,8 @@ export class Viewer {
   /** Messages that wait for the socket to open. @type {string[]} */
   #unsent = [];
   #relay = new RelayAccess();
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #timer;
   #checkingLogin = false;
-  #everStreamed = false;
-  /** @type {DesktopState} */
-  #desktop = 'running';
-  /** @type {AppEnd | null} */
-  #app = null;
-  /** When the desktop ends unless somebody acts. @type {number | null} */
-  #endsAt = null;
   #hostname = '';
-  #notice = new Notice(() => this.#update());
-  #complaint = '';
-  /** The problem with the picture. @type {Trouble | null} */
-  #trouble = null;
   /** How many macroblocks the desktop may have so that this browser can show it. */
   #mostMacroblocks = MAX_MACROBLOCKS;
 
@@ -100,7 +86,19 @@ export class Viewer {
     this.#elements = elements;
     this.#handlers = handlers;
     this.#picture = new Picture(elements.pictures, () => this.#tellSettled(), signal);
-    this.#status = new StatusLine(elements, (action) => this.#act(action), signal);
+    this.#situation = new Situation(
+      elements,
+      {
+        act: (action) => this.#act(action),
+        tick: () => this.handle({ type: 'tick' }),
+        connection: () => ({
+          state: this.#session.state,
+          deadline: this.#session.deadline,
+          pathLost: this.#peer?.isPathLost ?? false,
+        }),
+      },
+      signal,
+    );
     this.#viewport = new Viewport(
       elements.stage,
       {
@@ -167,9 +165,7 @@ export class Viewer {
 
   /** @param {Trouble | null} trouble with the picture, or null */
   say(trouble) {
-    if (trouble === this.#trouble) return;
-    this.#trouble = trouble;
-    this.#update();
+    this.#situation.pictureHas(trouble);
   }
 
   /** Seeks another path for pictures that do not come. */
@@ -179,7 +175,7 @@ export class Viewer {
 
   /** Gives up the connection, because its picture cannot be shown. */
   losePicture() {
-    this.handle({ type: 'peerLost', reason: troubleText(this.#trouble) });
+    this.handle({ type: 'peerLost', reason: troubleText(this.#situation.trouble) });
   }
 
   /** The page was shown or hidden. */
@@ -248,7 +244,7 @@ export class Viewer {
    * @param {string} text
    */
   notify(text) {
-    this.#notice.show(text);
+    this.#situation.notify(text);
   }
 
   /**
@@ -256,8 +252,7 @@ export class Viewer {
    * @param {string} text
    */
   complain(text) {
-    this.#complaint = text;
-    this.#update();
+    this.#situation.complain(text);
   }
 
   /** @param {Event} event */
@@ -333,8 +328,7 @@ export class Viewer {
         this.#handlers.answered();
         return;
       case 'app':
-        this.#app = message.running ? null : message;
-        this.#update();
+        this.#situation.appIs(message.running ? null : message);
         return;
       case 'candidate':
         void this.#peer?.addCandidate(message.candidate);
@@ -344,8 +338,7 @@ export class Viewer {
         this.handle({ type: 'peerClosed', reason: message.reason, retry: message.retry });
         return;
       case 'endsSoon':
-        this.#endsAt = message.seconds === null ? null : performance.now() + message.seconds * 1000;
-        this.#update();
+        this.#situation.endsIn(message.seconds);
         return;
       case 'lease':
         this.#attendance.leased(message.lease);
@@ -364,9 +357,7 @@ export class Viewer {
         if (message.restarted) void this.#leaveDeadRelay();
         return;
       case 'welcome':
-        // Further news of the app follows. Whoever comes keeps the desktop.
-        this.#app = null;
-        this.#endsAt = null;
+        this.#situation.welcomed();
         this.#relay.given(message.relay);
         if (this.#peer?.isStarted === false) this.#peer.start(this.#relay.paths);
         return;
@@ -441,7 +432,7 @@ export class Viewer {
 
   #firstFrame() {
     performance.mark('lumen-first-frame');
-    this.#everStreamed = true;
+    this.#situation.streamed();
     this.#elements.root.dataset['picture'] = 'shown';
     this.handle({ type: 'firstFrame' });
     if (document.hidden) this.#attendance.tellShown();
@@ -463,8 +454,7 @@ export class Viewer {
         this.#attendance.challenged(message.challenge);
         return;
       case 'desktopState':
-        this.#desktop = message.state;
-        this.#update();
+        this.#situation.desktopIs(message.state);
         return;
       default:
         this.#handlers.received(message);
@@ -506,21 +496,7 @@ export class Viewer {
   }
 
   #update() {
-    const { state, deadline } = this.#session;
-    const now = performance.now();
-    this.#elements.root.dataset['state'] = state.name;
-    const [everStreamed, desktop, notice] = [this.#everStreamed, this.#desktop, this.#notice.text];
-    const [app, complaint, trouble] = [this.#app, this.#complaint, this.#trouble];
-    const pathLost = this.#peer?.isPathLost ?? false;
-    const endsAt = this.#endsAt;
-    const problems = { app, endsAt, pathLost, trouble, notice, complaint };
-    const told = { session: state, everStreamed, desktop, ...problems, now };
-    this.#status.show(describe(told));
-    clearTimeout(this.#timer);
-    // A countdown is redrawn every second.
-    const counts = state.name === 'waiting' || (state.name === 'streaming' && endsAt !== null);
-    if (deadline === null && !counts) return;
-    const pause = Math.min((deadline ?? Infinity) - now, counts ? 1000 : Infinity);
-    this.#timer = setTimeout(() => this.handle({ type: 'tick' }), Math.max(pause, 0));
+    this.#elements.root.dataset['state'] = this.#session.state.name;
+    this.#situation.update();
   }
 }
