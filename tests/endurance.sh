@@ -9,8 +9,8 @@ step 'building'
 npm --prefix tests/browser ci --silent --no-audit --no-fund
 cargo build --quiet --locked --workspace --bins
 
-step "working in ${1:-90} rounds, each about twenty seconds"
+step "working in ${1:-190} rounds, each about ten seconds"
 measured=tests/.artifacts/measured.txt
 rm -f "$measured"
-LUMEN_TEST_ROUNDS=${1:-90} cargo test --quiet --locked --workspace --test endurance
+LUMEN_TEST_ROUNDS=${1:-190} cargo test --quiet --locked --workspace --test endurance
 cat "$measured"
