@@ -6,9 +6,9 @@ gi.require_version("Gdk", "3.0")
 gi.require_version("Gtk", "3.0")
 from gi.repository import Gdk, Gtk
 
-# The list has a colour of its own, so that the picture tells when it is there to be clicked.
+# Box and list have colours of their own, so that the picture tells when they are there to be clicked.
 style = Gtk.CssProvider()
-style.load_from_data(b"menu, menu menuitem { background: #20c040; }")
+style.load_from_data(b"combobox button { background: #c02040; } menu, menu menuitem { background: #20c040; }")
 Gtk.StyleContext.add_provider_for_screen(
     Gdk.Screen.get_default(), style, Gtk.STYLE_PROVIDER_PRIORITY_APPLICATION
 )
@@ -22,6 +22,5 @@ box.connect("changed", lambda box: print("chosen", box.get_active_text(), flush=
 
 window = Gtk.Window(title="choices")
 window.add(box)
-window.connect("map-event", lambda *_: print("mapped", flush=True))
 window.show_all()
 Gtk.main()
