@@ -50,8 +50,7 @@ pub struct Rig {
 }
 
 impl Rig {
-    /// `launches` says that the started process is not Lumen itself but its parent.
-    pub(crate) fn new(launched: Launched, url: String, launches: bool) -> Result<Self> {
+    pub(crate) fn new(launched: Launched, url: String) -> Result<Self> {
         let rest = url.split_once("://").map(|(_, rest)| rest);
         // Behind a proxy only its administrator knows the address.
         let rest = rest.filter(|rest| !rest.starts_with("YOUR-PROXY"));
@@ -60,10 +59,7 @@ impl Rig {
             host.parse::<SocketAddr>().with_context(|| format!("{host} in the printed address"))
         });
         let address = address.transpose()?;
-        let started = Process(launched.lumen.id());
-        let mut children = descendants(started).into_iter();
-        let child = children.find(|child| child.parent().is_ok_and(|parent| parent == started));
-        let supervisor = if launches { child.context("Lumen's process")? } else { started };
+        let supervisor = launched.supervisor().context("Lumen's process")?;
         Ok(Self { launched, supervisor, url, address })
     }
 
@@ -296,6 +292,8 @@ pub(crate) fn end(lumen: &mut Child) {
 #[derive(Debug)]
 pub(crate) struct Launched {
     pub(crate) lumen: Child,
+    /// The started process is not Lumen itself but its parent.
+    pub(crate) launches: bool,
     pub(crate) caller: Caller,
     pub(crate) home: Home,
     pub(crate) stage: Stage,
@@ -307,6 +305,16 @@ pub(crate) struct Launched {
 }
 
 impl Launched {
+    /// Lumen's own process; none when a launcher has not started it.
+    fn supervisor(&self) -> Option<Process> {
+        let started = Process(self.lumen.id());
+        if !self.launches {
+            return Some(started);
+        }
+        let mut children = descendants(started).into_iter();
+        children.find(|child| child.parent().is_ok_and(|parent| parent == started))
+    }
+
     pub(crate) fn said(&self) -> String {
         let bytes = fs::read(self.home.path("output.txt")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
@@ -315,6 +323,13 @@ impl Launched {
 
 impl Drop for Launched {
     fn drop(&mut self) {
+        // A launcher may not pass signals on: unshare(1) blocks them until its child has ended.
+        if self.launches
+            && let Some(supervisor) = self.supervisor()
+        {
+            // It may have ended already; then the signal fails.
+            let _ = signal(supervisor, Signal::SIGTERM);
+        }
         end(&mut self.lumen);
         if self.tells {
             // The test runner shows this only for a test that fails.

@@ -297,7 +297,6 @@ impl Setup {
     /// # Errors
     /// When it ends instead, with what it said.
     pub fn start(self) -> Result<Rig> {
-        let launches = !self.launcher.is_empty();
         let mut launched = self.launch()?;
         let url = wait_for("lumen run prints its address or ends", || {
             let ended = launched.lumen.try_wait().ok().flatten();
@@ -308,7 +307,7 @@ impl Setup {
             }
         })?;
         match url {
-            Ok(url) => Rig::new(launched, url, launches),
+            Ok(url) => Rig::new(launched, url),
             Err(status) => bail!("lumen run ended with {status}"),
         }
     }
@@ -334,9 +333,19 @@ impl Setup {
         let output = OpenOptions::new().create(true).append(true).open(home.path("output.txt"))?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let lumen = spawn_on(self.host.as_deref(), &mut command)?;
-        let tells = self.tells;
+        let (tells, launches) = (self.tells, !self.launcher.is_empty());
         let caller = self.caller;
-        Ok(Launched { lumen, caller, home, stage, log, tells, _host: self.host, _lock: lock })
+        Ok(Launched {
+            lumen,
+            launches,
+            caller,
+            home,
+            stage,
+            log,
+            tells,
+            _host: self.host,
+            _lock: lock,
+        })
     }
 }
 
