@@ -121,6 +121,13 @@ const commands = {
   screenshot: ({ page, path }) => windows[page].page.screenshot({ path }),
   console: ({ page }) => windows[page].console,
 
+  /** Closes all windows, for another test. */
+  async leave() {
+    await Promise.all(browser.contexts().map((context) => context.close()));
+    windows.length = 0;
+    clipboard = undefined;
+  },
+
   async quit() {
     await browser?.close();
     await rm(home, { recursive: true, force: true });

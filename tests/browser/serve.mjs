@@ -17,11 +17,14 @@ async function carryOut(commands, line) {
   }
 }
 
-/** Serves these commands until `quit`, and ends the process. */
+/** Serves these commands until `quit`, or until nobody can ask any more, and ends browser and process. */
 export async function serve(commands) {
+  let ends = false;
   for await (const line of createInterface({ input: process.stdin })) {
     process.stdout.write(`${JSON.stringify(await carryOut(commands, line))}\n`);
-    if (JSON.parse(line).do === 'quit') break;
+    ends = JSON.parse(line).do === 'quit';
+    if (ends) break;
   }
+  if (!ends) await commands.quit();
   process.exit(0);
 }

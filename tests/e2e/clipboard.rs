@@ -66,7 +66,7 @@ struct Desk {
 
 impl Desk {
     fn start(place: Place, options: &[(&str, &str)]) -> Result<Self> {
-        Self::start_in(Browser::start, place, options)
+        Self::start_in(Browser::start_own, place, options)
     }
 
     fn start_in(

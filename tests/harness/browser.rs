@@ -5,15 +5,14 @@
 //! in one language and read from top to bottom.
 
 mod clipboard;
+mod driver;
 mod keys;
 mod mouse;
 mod sound;
 
 use std::{
     fmt,
-    io::{BufRead, BufReader, Write},
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -25,39 +24,34 @@ pub use mouse::MouseButton;
 pub use sound::HeardSound;
 
 use crate::{
-    network::{Host, spawn_on},
+    network::Host,
     patience::{patience, wait_for_ok, wait_until},
     picture::Colour,
-    process::{Process, descendants},
+    process::descendants,
     stall::Stall,
 };
+use driver::Lease;
 
-/// A running Chromium or Firefox. Dropping it ends it.
+/// A Chromium or Firefox that one test has. Dropping it closes its pages; then another test may have it.
 #[derive(Clone, Debug)]
 pub struct Browser {
-    driver: Arc<Mutex<Driver>>,
-}
-
-#[derive(Debug)]
-struct Driver {
-    node: Child,
-    commands: ChildStdin,
-    answers: BufReader<ChildStdout>,
-}
-
-#[derive(Deserialize)]
-struct Answer {
-    #[serde(default)]
-    value: Value,
-    error: Option<String>,
+    lease: Arc<Mutex<Lease>>,
 }
 
 impl Browser {
-    /// Starts Chromium.
+    /// Starts Chromium, or continues with one that a test before this one has left (`browser/driver.rs`).
     ///
     /// # Errors
     /// When Node, playwright or Chromium are missing; `make test` installs them.
     pub fn start() -> Result<Self> {
+        Lease::plain(&launch(&[])).map(Self::of)
+    }
+
+    /// Starts Chromium, for a test that leaves something behind in it, such as a text on the clipboard.
+    ///
+    /// # Errors
+    /// As [`Browser::start`].
+    pub fn start_own() -> Result<Self> {
         Self::start_on(None, &[])
     }
 
@@ -66,7 +60,7 @@ impl Browser {
     /// # Errors
     /// As [`Browser::start`].
     pub fn start_on(host: Option<&Host>, flags: &[&str]) -> Result<Self> {
-        Self::drive(host, &["driver.mjs"], &json!({ "do": "launch", "flags": flags }))
+        Lease::own(host, &["driver.mjs"], &launch(flags)).map(Self::of)
     }
 
     /// Starts Firefox as Debian packages it, which has no H.264. It knows only some of what
@@ -88,24 +82,16 @@ impl Browser {
 
     fn start_firefox_preferring(preferences: &Value) -> Result<Self> {
         let program = ["--experimental-websocket", "--no-warnings", "firefox.mjs"];
-        Self::drive(None, &program, &json!({ "do": "launch", "preferences": preferences }))
+        let launch = json!({ "do": "launch", "preferences": preferences });
+        Lease::own(None, &program, &launch).map(Self::of)
     }
 
-    fn drive(host: Option<&Host>, program: &[&str], launch: &Value) -> Result<Self> {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("browser");
-        let mut node = Command::new("node");
-        node.args(program)
-            .arg(patience().as_millis().to_string())
-            .current_dir(&folder)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
-        let mut node = spawn_on(host, &mut node)?;
-        let commands = node.stdin.take().context("node's standard input")?;
-        let answers = BufReader::new(node.stdout.take().context("node's standard output")?);
-        let driver = Arc::new(Mutex::new(Driver { node, commands, answers }));
-        let browser = Self { driver };
-        browser.ask(launch)?;
-        Ok(browser)
+    fn of(lease: Lease) -> Self {
+        Self { lease: Arc::new(Mutex::new(lease)) }
+    }
+
+    fn lease(&self) -> MutexGuard<'_, Lease> {
+        self.lease.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Opens `url` in a window with cookies of its own, of 1280 × 720 pixels.
@@ -192,37 +178,19 @@ impl Browser {
     /// # Errors
     /// When one cannot be stopped.
     pub fn stall(&self) -> Result<Stall> {
-        let driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner);
-        Stall::of(&descendants(Process(driver.node.id())))
+        let mut lease = self.lease();
+        lease.keep_from_others();
+        Stall::of(&descendants(lease.process()?))
     }
 
     fn ask(&self, command: &Value) -> Result<Value> {
-        let mut driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner);
-        writeln!(driver.commands, "{command}").context("asking the browser's driver")?;
-        let mut line = String::new();
-        let length = driver.answers.read_line(&mut line)?;
-        if length == 0 {
-            bail!("the browser's driver ended");
-        }
-        let answer: Answer = serde_json::from_str(&line)?;
-        match answer.error {
-            Some(error) => bail!("{command}: {error}"),
-            None => Ok(answer.value),
-        }
+        self.lease().ask(command)
     }
 }
 
-impl Drop for Driver {
-    fn drop(&mut self) {
-        // On this command the driver closes Chromium and ends; if the driver is stuck, playwright's
-        // own exit handler ends Chromium with it.
-        let _ = writeln!(self.commands, "{}", json!({ "do": "quit" }));
-        let mut line = String::new();
-        if self.answers.read_line(&mut line).unwrap_or(0) == 0 {
-            let _ = self.node.kill();
-        }
-        let _ = self.node.wait();
-    }
+/// The command that starts Chromium with these flags and the usual ones.
+fn launch(flags: &[&str]) -> Value {
+    json!({ "do": "launch", "flags": flags })
 }
 
 /// How a browser connects to the relay.

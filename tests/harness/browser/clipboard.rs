@@ -11,6 +11,7 @@ impl Browser {
     /// # Errors
     /// When the browser refuses.
     pub fn copy(&self, url: &str, text: &str) -> Result<()> {
+        self.lease().keep_from_others();
         self.ask(&json!({ "do": "copy", "url": url, "text": text })).map(drop)
     }
 
