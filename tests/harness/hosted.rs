@@ -7,7 +7,7 @@
 use std::{
     cell::Cell,
     ffi::OsString,
-    fs::{self, File, OpenOptions},
+    fs::{self, OpenOptions},
     net::{Ipv4Addr, SocketAddr, TcpListener},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
@@ -21,7 +21,6 @@ use lumen_ipc::{
     service::{HostStatus, ProcessStatus, SessionStatus},
     units::SessionId,
 };
-use nix::fcntl::Flock;
 
 use crate::{
     app::{AppLog, Show},
@@ -29,7 +28,7 @@ use crate::{
     patience::{wait_for, wait_until},
     process::{Process, descendants},
     rig::{end, kill_hard},
-    setup::{App, printed_after, take_turn},
+    setup::{App, Turn, printed_after},
     stage::{LUMEN, Stage},
 };
 
@@ -39,7 +38,7 @@ struct Ground {
     home: Home,
     stage: Stage,
     programs: Cell<u32>,
-    _turn: Flock<File>,
+    _turn: Turn,
 }
 
 impl Ground {
@@ -164,7 +163,7 @@ impl HostSetup {
     /// # Errors
     /// When the folders cannot be made.
     pub fn prepare(self) -> Result<HostRig> {
-        let turn = take_turn()?;
+        let turn = Turn::take()?;
         let (home, stage) = (Home::new(self.starter)?, self.stage.map_or_else(Stage::new, Ok)?);
         // A free port. No other test takes one meanwhile.
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;

@@ -2,10 +2,11 @@
 //!
 //! INVARIANT: at most one rig runs on this machine at a time (a file lock ensures it, whatever runs
 //! the tests), because each brings an encoder and often a browser, and a test that measures or
-//! waits must not compete with another.
+//! waits must not compete with another. Only where a test waits for time to pass, it lets others have the
+//! machine ([`Rig::wait_aside`]), and its rig does nothing meanwhile.
 
 use std::{
-    fs::{self, File},
+    fs,
     net::SocketAddr,
     path::Path,
     process::{Child, ExitStatus, Output, Stdio},
@@ -19,7 +20,6 @@ use lumen_ipc::{
     status::{Metric, MetricValue},
 };
 use nix::{
-    fcntl::Flock,
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
@@ -248,6 +248,16 @@ impl Rig {
         self.wait_for_end()
     }
 
+    /// Waits for something that only takes its time, such as until a worker that stands still is ended.
+    /// Meanwhile other tests have the machine, and this one goes on when it is its turn again: so `wait` must
+    /// not care how busy the machine is, nor what follows how late it is.
+    ///
+    /// # Errors
+    /// As `wait`, and when the lock cannot be used.
+    pub fn wait_aside<T>(&self, wait: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.launched.turn.lend(wait)
+    }
+
     /// Waits until Lumen has ended by itself.
     ///
     /// # Errors
@@ -301,7 +311,7 @@ pub(crate) struct Launched {
     pub(crate) tells: bool,
     /// Dropped after everything that runs on it.
     pub(crate) _host: Option<Rc<Host>>,
-    pub(crate) _lock: Flock<File>,
+    pub(crate) turn: Turn,
 }
 
 impl Launched {

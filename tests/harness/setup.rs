@@ -1,6 +1,7 @@
 //! How a test starts Lumen: with which app and options, as which user, and where.
 
 use std::{
+    cell::RefCell,
     ffi::OsString,
     fs::{File, OpenOptions},
     path::{Path, PathBuf},
@@ -41,7 +42,7 @@ pub struct Setup {
 
 /// A turn on the machine, on which one test at a time starts Lumen.
 #[derive(Debug)]
-pub struct Turn(Flock<File>);
+pub struct Turn(RefCell<Option<Flock<File>>>);
 
 impl Turn {
     /// Waits for the turn, for a test that prepares the machine for a start.
@@ -49,7 +50,16 @@ impl Turn {
     /// # Errors
     /// When the lock cannot be used.
     pub fn take() -> Result<Self> {
-        take_turn().map(Self)
+        check_proc()?;
+        lock().map(|lock| Self(RefCell::new(Some(lock))))
+    }
+
+    /// Lets other tests have the machine while this one does `wait`, and waits for the turn again.
+    pub(crate) fn lend<T>(&self, wait: impl FnOnce() -> Result<T>) -> Result<T> {
+        drop(self.0.take());
+        let waited = wait();
+        self.0.replace(Some(lock()?));
+        waited
     }
 }
 
@@ -323,7 +333,7 @@ impl Setup {
     }
 
     fn launch(self) -> Result<Launched> {
-        let Turn(lock) = self.turn.map_or_else(Turn::take, Ok)?;
+        let turn = self.turn.map_or_else(Turn::take, Ok)?;
         let stage = self.stage.map_or_else(Stage::new, Ok)?;
         let home = Home::new(self.starter)?;
         let log = AppLog::at(home.path("app.jsonl"));
@@ -335,17 +345,7 @@ impl Setup {
         let lumen = spawn_on(self.host.as_deref(), &mut command)?;
         let (tells, launches) = (self.tells, !self.launcher.is_empty());
         let caller = self.caller;
-        Ok(Launched {
-            lumen,
-            launches,
-            caller,
-            home,
-            stage,
-            log,
-            tells,
-            _host: self.host,
-            _lock: lock,
-        })
+        Ok(Launched { lumen, launches, caller, home, stage, log, tells, _host: self.host, turn })
     }
 }
 
@@ -397,9 +397,7 @@ pub(crate) fn printed_after(said: &str, words: &str) -> Option<String> {
     rest.split_whitespace().next().map(str::to_owned)
 }
 
-/// Waits for this test's turn on the machine.
-pub(crate) fn take_turn() -> Result<Flock<File>> {
-    check_proc()?;
+fn lock() -> Result<Flock<File>> {
     Flock::lock(lock_file()?, FlockArg::LockExclusive)
         .map_err(|(_, error)| anyhow::Error::from(error).context("waiting for other rigs"))
 }

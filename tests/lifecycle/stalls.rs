@@ -82,8 +82,7 @@ fn media_that_stood_still_for_long_shows_pictures_afterwards() -> Result<()> {
     second.wait_until_connected()?;
     // The whole machine is slow; else the supervisor would end media alone.
     let slow = Stall::of(&[rig.supervisor()])?;
-    let since = Instant::now();
-    wait_until("every request has been given up", || since.elapsed() > LONG)?;
+    rig.wait_aside(|| pass(LONG))?;
     drop((still, slow));
     second.wait_for_frame(0)?;
     ensure!(rig.ready_worker(Worker::Media)? == media, "media was started anew");
@@ -92,6 +91,12 @@ fn media_that_stood_still_for_long_shows_pictures_afterwards() -> Result<()> {
 
 /// Longer than a worker may be without a sign of life, counted from any moment.
 const TOO_LONG: Duration = Duration::from_secs(23);
+
+/// Waits until so much time has passed.
+fn pass(time: Duration) -> Result<()> {
+    let since = Instant::now();
+    wait_until("the time has passed", || since.elapsed() > time)
+}
 
 fn state(rig: &Rig, worker: Worker) -> Result<String> {
     let status = rig.status()?;
@@ -110,11 +115,16 @@ fn worker_that_does_not_go_on_is_shown_as_stuck_then_ended_and_the_next_serves()
         let processes = stopped.map(|worker| rig.ready_worker(worker));
         let processes = processes.into_iter().collect::<Result<Vec<_>>>()?;
         let still = Stall::of(&processes)?;
-        for worker in stopped {
-            wait_until(&format!("{worker} is shown as stuck"), || {
-                state(&rig, worker).is_ok_and(|state| state == "stuck")
-            })?;
-        }
+        rig.wait_aside(|| {
+            for worker in stopped {
+                wait_until(&format!("{worker} is shown as stuck"), || {
+                    state(&rig, worker).is_ok_and(|state| state == "stuck")
+                })?;
+            }
+            processes
+                .iter()
+                .try_for_each(|process| wait_until("it is ended", || !process.is_alive()))
+        })?;
         for (worker, process) in stopped.into_iter().zip(processes) {
             rig.successor(worker, process)?;
             let line = format!("{worker} has given no sign of life for 10 s; ending it");
@@ -130,13 +140,13 @@ fn worker_that_does_not_go_on_is_shown_as_stuck_then_ended_and_the_next_serves()
 fn desktop_that_stood_still_as_a_whole_keeps_its_workers() -> Result<()> {
     let rig = Rig::start()?;
     let workers = rig.ready_workers()?;
-    let (still, since) = (Stall::of(&workers)?, Instant::now());
-    wait_until("it has stood still for long", || since.elapsed() > TOO_LONG)?;
+    let still = Stall::of(&workers)?;
+    rig.wait_aside(|| pass(TOO_LONG))?;
     ensure!(state(&rig, Worker::Media)? == "stuck", "{}", rig.said());
     drop(still);
-    let since = Instant::now();
     Viewer::join(&rig)?.wait_for_frame(0)?;
-    wait_until("every worker has been asked again", || since.elapsed() > TOO_LONG)?;
+    // Every worker is asked again meanwhile.
+    rig.wait_aside(|| pass(TOO_LONG))?;
     ensure!(rig.ready_workers()? == workers, "a worker was started anew: {}", rig.said());
     Ok(())
 }
@@ -152,8 +162,7 @@ fn worker_that_a_debugger_holds_is_left_alone() -> Result<()> {
     ptrace::seize(pid, ptrace::Options::empty()).context("tracing the compositor")?;
     ptrace::interrupt(pid)?;
     waitpid(pid, None)?;
-    let since = Instant::now();
-    wait_until("it has been held for long", || since.elapsed() > TOO_LONG)?;
+    rig.wait_aside(|| pass(TOO_LONG))?;
     ensure!(state(&rig, Worker::Compositor)? == "stuck", "{}", rig.said());
     ptrace::detach(pid, None)?;
     ensure!(rig.ready_worker(Worker::Compositor)? == compositor, "it was started anew");
