@@ -1,7 +1,7 @@
 # Everything a developer types. `make` alone lists it.
 #
 # One build profile (dev) serves lint, tests and the end-to-end tests, so that a clean checkout is
-# built once; dependencies are optimised in it (see Cargo.toml). `run` and `bench` build release.
+# built once; some dependencies are optimised in it (see Cargo.toml). `run` and `bench` build release.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
