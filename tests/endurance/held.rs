@@ -32,7 +32,7 @@ impl Held {
         let lumen = ("lumen".to_owned(), Process(status.supervisor_pid));
         let mut held = BTreeMap::new();
         for (name, process) in workers.chain([lumen]) {
-            let counts = (process.proportional_memory()?, process.descriptors()?.len());
+            let counts = (process.unnamed_memory()?, process.descriptors()?.len());
             held.insert(name, counts);
         }
         Ok(Self(held))

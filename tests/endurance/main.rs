@@ -47,7 +47,7 @@ const KEYS: [(&str, u32); 2] = [("KeyA", 30), ("KeyS", 31)];
 /// Where memory grows by more than this share of what it was, and by more than [`SLACK`], something is kept.
 const GROWTH: f64 = 0.05;
 /// What allocators keep more or less of, in bytes.
-const SLACK: f64 = 2_000_000.0;
+const SLACK: f64 = 4_000_000.0;
 /// A time from a key to its picture is longer than before only if it is by half, and by more than a busy machine makes it.
 const LONGER: f64 = 1.5;
 const BUSY: f64 = 100.0;

@@ -164,6 +164,17 @@ impl Process {
         self.kibibytes("smaps_rollup", "Pss:")
     }
 
+    /// Memory in bytes that is in no file: its own, and its part of what it shares with others. What grows by a
+    /// leak is there, and the pages of programs are not, which more or fewer processes share from one moment to
+    /// the next.
+    ///
+    /// # Errors
+    /// When the process is gone or belongs to somebody else.
+    pub fn unnamed_memory(self) -> Result<u64> {
+        let of = |kind| self.kibibytes("smaps_rollup", kind);
+        Ok(of("Pss_Anon:")? + of("Pss_Shmem:")?)
+    }
+
     /// Memory in bytes, shared pages counted in full.
     ///
     /// # Errors
