@@ -2,18 +2,14 @@
 # storm.sh [DEATHS]: runs tests/storm, by default with 300 deaths; takes ten minutes with the builds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-
-step() { printf '\n==> storm: %s\n' "$*"; }
+form=storm
+# shellcheck source=long.sh
+source tests/long.sh
 
 step 'building'
-npm --prefix tests/browser ci --silent --no-audit --no-fund
-cargo build --quiet --locked --workspace --bins
-# The relay is a workspace of its own; turn-proc/Cargo.toml says why.
-relay=(--manifest-path turn-proc/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-target}")
-cargo build --quiet --locked "${relay[@]}" --bins
+build_browser_driver
+build_programs
 
 step "killing ${1:-300} workers, about one a second"
-measured=tests/.artifacts/measured.txt
-rm -f "$measured"
-LUMEN_TEST_KILLS=${1:-300} cargo test --quiet --locked --workspace --test storm
-cat "$measured"
+export LUMEN_TEST_KILLS=${1:-300}
+run_suites --test storm
