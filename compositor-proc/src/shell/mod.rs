@@ -41,13 +41,12 @@ use smithay::reexports::calloop::{
 };
 use tracing::{debug, warn};
 
-use self::transfers::{TransferLink, WatchId};
+use self::transfers::WatchId;
 pub use self::{
     compositor::{Compositor, CreateError, DesktopLink, InputLink},
     kernel::Os,
     presence::{PresenceLink, VoiceLink},
 };
-use crate::capture::FramesLink;
 
 /// Most messages taken from one link in a turn, so that a flood on it starves nobody.
 const BATCH: usize = 64;
@@ -67,6 +66,9 @@ struct Turn {
     draining: bool,
     summary: String,
 }
+
+/// Gives the compositor a link's end, or none once it is over.
+type Place<In, Out> = fn(&mut Compositor, Option<Rc<LinkEnd<In, Out>>>);
 
 /// The registered sources that a grant can replace.
 #[derive(Default)]
@@ -205,12 +207,44 @@ impl Turn {
                 Ok(())
             }
             ToWorker::WaylandListener => self.listen(grant.descriptor),
-            ToWorker::LinkEnd { link: LinkName::Frames, .. } => self.attach_frames(grant),
+            ToWorker::LinkEnd { link: link @ LinkName::Frames, .. } => self.attach(
+                (link, grant),
+                |sources| &mut sources.frames,
+                |compositor, message| {
+                    compositor.apply_media(message).map_err(|violation| violation.to_string())
+                },
+                |compositor, link| match link {
+                    Some(link) => compositor.attach_media(link),
+                    None => compositor.detach_media(),
+                },
+            ),
             ToWorker::LinkEnd { link: LinkName::Input, .. } => self.attach_input(grant),
-            ToWorker::LinkEnd { link: LinkName::Desktop, .. } => self.attach_desktop(grant),
-            ToWorker::LinkEnd { link: LinkName::Presence, .. } => self.attach_presence(grant),
-            ToWorker::LinkEnd { link: LinkName::Transfer, .. } => self.attach_transfer(grant),
-            ToWorker::LinkEnd { link: LinkName::Voice, .. } => self.attach_voice(grant),
+            ToWorker::LinkEnd { link: link @ LinkName::Desktop, .. } => self.attach(
+                (link, grant),
+                |sources| &mut sources.desktop,
+                |_, nothing: desktop::ToCompositor| match nothing {},
+                Compositor::set_desktop_link,
+            ),
+            ToWorker::LinkEnd { link: link @ LinkName::Presence, .. } => self.attach(
+                (link, grant),
+                |sources| &mut sources.presence,
+                |_, nothing: presence_messages::ToCompositor| match nothing {},
+                Compositor::set_presence_link,
+            ),
+            ToWorker::LinkEnd { link: link @ LinkName::Transfer, .. } => self.attach(
+                (link, grant),
+                |sources| &mut sources.transfer,
+                |compositor, message| {
+                    compositor.apply_transfer(message).map_err(|violation| violation.to_string())
+                },
+                Compositor::set_transfer_link,
+            ),
+            ToWorker::LinkEnd { link: link @ LinkName::Voice, .. } => self.attach(
+                (link, grant),
+                |sources| &mut sources.voice,
+                |_, nothing: voice::ToCompositor| match nothing {},
+                Compositor::set_voice_link,
+            ),
             other => Err(ShellError::Useless(other)),
         }
     }
@@ -253,17 +287,22 @@ impl Turn {
         self.sources.spare = listener.as_fd().try_clone_to_owned().ok();
     }
 
-    fn attach_frames(&mut self, grant: Grant) -> Result<(), ShellError> {
-        let link: Rc<FramesLink> = Rc::new(open(LinkName::Frames, grant)?);
+    /// Takes a link's end, which goes to `place`; its messages go to `apply`.
+    fn attach<In: Message + 'static, Out: Message + 'static>(
+        &mut self,
+        (link, grant): (LinkName, Grant),
+        slot: fn(&mut Sources) -> &mut Option<RegistrationToken>,
+        apply: fn(&mut Compositor, In) -> Result<(), String>,
+        place: Place<In, Out>,
+    ) -> Result<(), ShellError> {
+        let link: Rc<LinkEnd<In, Out>> = Rc::new(open(link, grant)?);
         let source = Generic::new(Rc::clone(&link), Interest::READ, Mode::Level);
-        let token = insert(&self.handle, source, |turn: &mut Self, link| {
-            let open = turn.read(link, |compositor, message| {
-                compositor.apply_media(message).map_err(|violation| violation.to_string())
-            });
-            Ok(turn.go_on(open, Compositor::detach_media))
+        let token = insert(&self.handle, source, move |turn: &mut Self, link| {
+            let open = turn.read(link, apply);
+            Ok(turn.go_on(open, |compositor| place(compositor, None)))
         })?;
-        self.replace(|sources| &mut sources.frames, token);
-        self.compositor.attach_media(link);
+        self.replace(slot, token);
+        place(&mut self.compositor, Some(link));
         Ok(())
     }
 
@@ -290,57 +329,6 @@ impl Turn {
         {
             supervision.tell_viewer_acts();
         }
-    }
-
-    fn attach_desktop(&mut self, grant: Grant) -> Result<(), ShellError> {
-        let link: Rc<DesktopLink> = Rc::new(open(LinkName::Desktop, grant)?);
-        let source = Generic::new(Rc::clone(&link), Interest::READ, Mode::Level);
-        let token = insert(&self.handle, source, |turn: &mut Self, link| {
-            let open = turn.read(link, |_, nothing: desktop::ToCompositor| match nothing {});
-            Ok(turn.go_on(open, |compositor| compositor.set_desktop_link(None)))
-        })?;
-        self.replace(|sources| &mut sources.desktop, token);
-        self.compositor.set_desktop_link(Some(link));
-        Ok(())
-    }
-
-    fn attach_presence(&mut self, grant: Grant) -> Result<(), ShellError> {
-        let link: Rc<PresenceLink> = Rc::new(open(LinkName::Presence, grant)?);
-        let source = Generic::new(Rc::clone(&link), Interest::READ, Mode::Level);
-        let token = insert(&self.handle, source, |turn: &mut Self, link| {
-            let open =
-                turn.read(link, |_, nothing: presence_messages::ToCompositor| match nothing {});
-            Ok(turn.go_on(open, |compositor| compositor.set_presence_link(None)))
-        })?;
-        self.replace(|sources| &mut sources.presence, token);
-        self.compositor.set_presence_link(Some(link));
-        Ok(())
-    }
-
-    fn attach_voice(&mut self, grant: Grant) -> Result<(), ShellError> {
-        let link: Rc<VoiceLink> = Rc::new(open(LinkName::Voice, grant)?);
-        let source = Generic::new(Rc::clone(&link), Interest::READ, Mode::Level);
-        let token = insert(&self.handle, source, |turn: &mut Self, link| {
-            let open = turn.read(link, |_, nothing: voice::ToCompositor| match nothing {});
-            Ok(turn.go_on(open, |compositor| compositor.set_voice_link(None)))
-        })?;
-        self.replace(|sources| &mut sources.voice, token);
-        self.compositor.set_voice_link(Some(link));
-        Ok(())
-    }
-
-    fn attach_transfer(&mut self, grant: Grant) -> Result<(), ShellError> {
-        let link: Rc<TransferLink> = Rc::new(open(LinkName::Transfer, grant)?);
-        let source = Generic::new(Rc::clone(&link), Interest::READ, Mode::Level);
-        let token = insert(&self.handle, source, |turn: &mut Self, link| {
-            let open = turn.read(link, |compositor, message| {
-                compositor.apply_transfer(message).map_err(|violation| violation.to_string())
-            });
-            Ok(turn.go_on(open, |compositor| compositor.set_transfer_link(None)))
-        })?;
-        self.replace(|sources| &mut sources.transfer, token);
-        self.compositor.set_transfer_link(Some(link));
-        Ok(())
     }
 
     /// Waits for exactly the pipes that transfers wait for. One that goes on is watched anew if its
