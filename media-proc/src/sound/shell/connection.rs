@@ -41,8 +41,8 @@ use crate::sound::{
 /// The name of the stream that listens to the sink.
 const EAR: &str = "lumen_ear";
 
-/// Blocks that the sound server is asked to deliver: 10 ms, of which it makes what it can.
-const LATENCY: &str = "480/48000";
+/// Blocks that the sound server is asked for: 10 ms, of which it makes what it can.
+pub(super) const LATENCY: &str = "480/48000";
 
 /// Dropped in this order: what hangs on the connection before the connection.
 pub(super) struct Connection {

@@ -19,14 +19,15 @@ use pipewire::{
     stream::{Stream, StreamFlags, StreamListener, StreamRc, StreamState},
 };
 
-use super::{connection::serialised, intake::Intake, server::ServerError};
+use super::{
+    connection::{LATENCY, serialised},
+    intake::Intake,
+    server::ServerError,
+};
 use crate::sound::speech::Voices;
 
 /// The name of the source.
 const NAME: &str = "lumen_microphone";
-
-/// Blocks that the sound server is asked to take: 10 ms, of which it makes what it can.
-const LATENCY: &str = "480/48000";
 
 /// Most samples that are given at once: far more than a block has.
 const MOST_SAMPLES: usize = 8192;

@@ -181,6 +181,7 @@ impl Sound {
         self.figures.link_violations.add(violated.into());
         let violated = self.outlet.receive(|speech| voices.borrow_mut().say(now, speech));
         self.figures.link_violations.add(violated.into());
+        voices.borrow_mut().rest(now);
         self.server.speak(now, voices);
         let mut voices = voices.borrow_mut();
         self.figures.spoken(voices.is_spoken(now), voices.take_tally());
@@ -222,8 +223,11 @@ impl Sound {
         let all = descriptors.into_iter().chain(links.into_iter().flatten());
         let mut interests: Vec<_> =
             all.map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN)).collect();
-        let left = self.voices.borrow().due().and_then(time_left);
-        match poll(&mut interests, left.as_ref()) {
+        // What is due already is done at once: nothing else may wake the loop.
+        let left =
+            self.voices.borrow().due().map(|due| due.saturating_duration_since(Instant::now()));
+        let timeout = left.and_then(|left| Timespec::try_from(left).ok());
+        match poll(&mut interests, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(errno) => Err(errno.into()),
         }
@@ -258,10 +262,4 @@ impl Sound {
         let speak = if speaks { ", a viewer's microphone is on" } else { "" };
         supervision.set_summary(format!("{heard}{speak}"));
     }
-}
-
-/// How long until `due`, in terms of the system; `None` if that is over.
-fn time_left(due: Instant) -> Option<Timespec> {
-    let left = due.checked_duration_since(Instant::now())?;
-    Timespec::try_from(left).ok()
 }

@@ -60,6 +60,11 @@ impl Voices {
         }
     }
 
+    /// There is no microphone any more once nothing has come for so long.
+    pub fn rest(&mut self, now: Instant) {
+        self.heard = self.heard.filter(|at| now < *at + PATIENCE);
+    }
+
     /// Whether the session has a microphone.
     #[must_use]
     pub fn are_heard(&self, now: Instant) -> bool {
@@ -138,5 +143,9 @@ mod tests {
         assert!(voices.are_heard(now + PATIENCE - Duration::from_millis(1)));
         assert!(!voices.are_heard(now + PATIENCE));
         assert!(!voices.is_spoken(now + PATIENCE));
+        voices.rest(now + PATIENCE - Duration::from_millis(1));
+        assert_eq!(voices.due(), Some(now + PATIENCE));
+        voices.rest(now + PATIENCE);
+        assert_eq!(voices.due(), None);
     }
 }
