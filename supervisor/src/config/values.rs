@@ -114,6 +114,15 @@ impl Values {
         }
     }
 
+    /// The value of an option that is on or off.
+    fn is_on(&self, key: Key) -> Result<bool, UsageError> {
+        match self.text(key).0 {
+            "on" => Ok(true),
+            "off" => Ok(false),
+            _ => Err(self.bad(key, "expected on or off")),
+        }
+    }
+
     /// The value of an option without a default.
     pub(super) fn optional(&self, key: Key) -> Option<String> {
         Some(self.text(key).0.to_owned()).filter(|value| !value.is_empty())
@@ -209,10 +218,8 @@ impl Values {
 
     /// The relay. Its other options are ignored when it is off.
     pub(super) fn relay(&self) -> Result<Option<RelayConfig>, UsageError> {
-        match self.text(Key::Relay).0 {
-            "off" => return Ok(None),
-            "on" => {}
-            _ => return Err(self.bad(Key::Relay, "expected on or off")),
+        if !self.is_on(Key::Relay)? {
+            return Ok(None);
         }
         let (port, name) = (self.port(Key::RelayPort)?, self.relay_name()?);
         let own = match (self.path(Key::RelayCert), self.path(Key::RelayKey)) {
@@ -334,19 +341,11 @@ impl Values {
             self.number(Key::SoundBitrate, "a number of kilobits per second, 16 to 510")?;
         let bitrate = SoundKbps::new(number)
             .map_err(|error| self.bad(Key::SoundBitrate, error.to_string()))?;
-        match self.text(Key::Sound).0 {
-            "on" => Ok(Some(bitrate)),
-            "off" => Ok(None),
-            _ => Err(self.bad(Key::Sound, "expected on or off")),
-        }
+        Ok(self.is_on(Key::Sound)?.then_some(bitrate))
     }
 
     pub(super) fn microphone(&self) -> Result<bool, UsageError> {
-        match self.text(Key::Microphone).0 {
-            "on" => Ok(true),
-            "off" => Ok(false),
-            _ => Err(self.bad(Key::Microphone, "expected on or off")),
-        }
+        self.is_on(Key::Microphone)
     }
 
     /// How browsers authenticate. Without authentication only this machine may connect.
