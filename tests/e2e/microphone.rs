@@ -5,7 +5,6 @@
 use std::{
     fs::{self, File, Permissions},
     os::unix::fs::PermissionsExt,
-    path::PathBuf,
 };
 
 use anyhow::{Context, Result, ensure};
@@ -15,6 +14,7 @@ use lumen_tests::{
     hearing::{NOTES, melody, notes_of},
     patience::wait_for_ok,
     rig::{Rig, Setup},
+    stage::Folder,
 };
 
 /// Samples in a second.
@@ -23,25 +23,27 @@ const SECOND: usize = 48_000;
 /// A desktop whose app records the microphone as soon as there is one, and again when it was gone.
 struct Recorder {
     rig: Rig,
-    file: PathBuf,
+    folder: Folder,
 }
+
+/// Where it records, in a folder of its own.
+const FILE: &str = "recorded";
 
 impl Recorder {
     fn start() -> Result<Self> {
-        let name =
-            format!("lumen-recorded-{}-{:?}", std::process::id(), std::thread::current().id());
-        let file = std::env::temp_dir().join(name.replace(['(', ')'], ""));
+        let folder = Folder::new(FILE, 0o755)?;
+        let file = folder.path().join(FILE);
         File::create(&file)?;
         fs::set_permissions(&file, Permissions::from_mode(0o666))?;
         let record = "parec -d lumen_microphone --format=float32le --channels=1 --rate=48000";
         let words = format!("while :; do {record} >> {} 2>&-; sleep 0.1; done", file.display());
         let rig = Setup::new().app(["sh".into(), "-c".into(), words]).start()?;
-        Ok(Self { rig, file })
+        Ok(Self { rig, folder })
     }
 
     /// What was recorded after the first so many samples.
     fn recorded(&self, since: usize) -> Result<Vec<f32>> {
-        let bytes = fs::read(&self.file)?;
+        let bytes = fs::read(self.folder.path().join(FILE))?;
         let samples = bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
         Ok(samples.skip(since).collect())
     }
@@ -87,12 +89,6 @@ impl Recorder {
         let heard = self.recorded(silent)?.into_iter().filter(|sample| *sample != 0.0).count();
         ensure!(heard == 0, "{heard} samples of sound after the microphone was switched off");
         Ok(())
-    }
-}
-
-impl Drop for Recorder {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.file);
     }
 }
 

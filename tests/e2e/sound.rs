@@ -7,6 +7,7 @@ use lumen_ipc::process::Worker;
 use lumen_tests::{
     browser::Browser,
     hearing::{Listener, longest_silence, playing_for_ever, tone},
+    knob::knob,
     measured,
     patience::{wait_for_ok, wait_until},
     process::{Process, descendants},
@@ -67,20 +68,15 @@ fn made_up(page: &Listener, happens: impl FnOnce() -> Result<()>) -> Result<f64>
     Ok(after.concealed - before.concealed)
 }
 
-/// How often media and rtc are killed; `make sound` does it twenty times.
-fn kills() -> Result<usize> {
-    match std::env::var("LUMEN_TEST_KILLS") {
-        Ok(kills) => kills.parse().context("LUMEN_TEST_KILLS is no number"),
-        Err(_) => Ok(2),
-    }
-}
+/// How often media and rtc are killed by default; `make sound` does it twenty times.
+const KILLS: usize = 2;
 
 #[test]
 fn rtc_and_media_killed_in_turns_leave_the_music_playing() -> Result<()> {
     let browser = Browser::start()?;
     let rig = playing("pw-play")?;
     let page = Listener::open(&browser, rig.url())?;
-    for number in 0..kills()? {
+    for number in 0..knob("LUMEN_TEST_KILLS", KILLS)? {
         let (worker, most) =
             if number % 2 == 0 { (Worker::Rtc, 3000.0) } else { (Worker::Media, 500.0) };
         let before = page.heard()?.len();

@@ -13,7 +13,7 @@
 
 mod held;
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 use lumen_ipc::process::Worker;
@@ -22,12 +22,12 @@ use lumen_tests::{
     browser::{Browser, Page},
     chance::Chance,
     hearing::{Listener, playing_for_ever},
+    knob::knob,
     line::{
         Line, SERVER,
         shape::{Loss, Shape},
     },
     measured::{note, percentile},
-    patience::wait_for_ok,
     picture::colour_of_key,
     rig::{Rig, Setup},
 };
@@ -98,7 +98,8 @@ impl Work {
             self.rig.successor(worker, killed)?;
         }
         let Listener(page) = &self.page;
-        is_controllable(page)?;
+        page.wait_for_controls()?;
+        page.wait_for_frame_after(SystemTime::now())?;
         let times: Vec<f64> =
             (0..PRESSES).map(|press| key_to_picture(page, press)).collect::<Result<_>>()?;
         self.page.hears()?;
@@ -121,23 +122,6 @@ fn key_to_picture(page: &Page, press: usize) -> Result<f64> {
     Ok(pressed.elapsed().as_secs_f64() * 1000.0)
 }
 
-/// Waits until keys have somewhere to go.
-fn is_controllable(page: &Page) -> Result<()> {
-    wait_for_ok("the page controls the desktop", || {
-        let controllable: bool = page.evaluate("lumenTest.isControllable()")?;
-        ensure!(controllable, "it does not");
-        Ok(())
-    })?;
-    page.wait_for_frame_after(std::time::SystemTime::now()).map(drop)
-}
-
-fn rounds() -> Result<usize> {
-    match std::env::var("LUMEN_TEST_ROUNDS") {
-        Ok(text) => text.parse().context("LUMEN_TEST_ROUNDS is a number of rounds"),
-        Err(_) => Ok(ROUNDS),
-    }
-}
-
 /// The median of `figure` in these rounds.
 fn median(rounds: &[Round], figure: impl Fn(&Round) -> f64) -> Result<f64> {
     let figures: Vec<f64> = rounds.iter().map(figure).collect();
@@ -146,7 +130,7 @@ fn median(rounds: &[Round], figure: impl Fn(&Round) -> f64) -> Result<f64> {
 
 #[test]
 fn work_with_losses_and_deaths_makes_nothing_grow() -> Result<()> {
-    let (count, begun) = (rounds()?, Instant::now());
+    let (count, begun) = (knob("LUMEN_TEST_ROUNDS", ROUNDS)?, Instant::now());
     let (work, mut chance) = (Work::begin()?, Chance::new(SEED));
     let app = work.rig.app_pid()?;
     let compositor = work.rig.ready_worker(Worker::Compositor)?;

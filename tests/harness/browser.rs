@@ -291,7 +291,11 @@ impl Page {
         self.wait_for_controls()
     }
 
-    fn wait_for_controls(&self) -> Result<()> {
+    /// Waits until the page accepts keys.
+    ///
+    /// # Errors
+    /// When it never does.
+    pub fn wait_for_controls(&self) -> Result<()> {
         self.wait_until_true("a page that takes keys", "lumenTest.isControllable()")
     }
 

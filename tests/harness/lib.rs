@@ -18,7 +18,7 @@
 //! - [`mod@line`]: what joins two of these hosts, as badly as a test wants;
 //! - [`relay`]: the relay, as a stranger sees it;
 //! - [`process`]: what `/proc` says of a process;
-//! - [`patience`]: the one way to wait;
+//! - [`patience`]: the one way to wait; [`mod@knob`]: numbers that whoever runs the tests may change;
 //! - [`measured`]: figures worth printing, and percentiles.
 //!
 //! INVARIANT: nothing here sleeps for a guessed time or tries again after a failure. A test waits
@@ -39,6 +39,7 @@ mod home;
 pub mod hosted;
 pub mod identity;
 mod insight;
+pub mod knob;
 pub mod line;
 pub mod measured;
 pub mod network;

@@ -4,6 +4,7 @@ use anyhow::{Context, Result, ensure};
 use lumen_tests::{
     browser::Browser,
     hearing::{HERTZ, Listener, frequency, longest_silence, playing_for_ever},
+    knob::knob,
     line::{
         Line, SERVER,
         shape::{Loss, Shape},
@@ -12,17 +13,12 @@ use lumen_tests::{
     rig::Setup,
 };
 
-/// The page is listened to for so long. `make sound` does so for a minute.
-fn seconds() -> Result<f64> {
-    match std::env::var("LUMEN_TEST_LISTEN_SECONDS") {
-        Ok(seconds) => seconds.parse().context("LUMEN_TEST_LISTEN_SECONDS is no number"),
-        Err(_) => Ok(6.0),
-    }
-}
+/// The page is listened to for so many seconds by default. `make sound` does so for a minute.
+const SECONDS: f64 = 6.0;
 
 #[test]
 fn tone_over_a_line_that_loses_one_packet_in_twenty_has_its_frequency_and_no_gap() -> Result<()> {
-    let seconds = seconds()?;
+    let seconds = knob("LUMEN_TEST_LISTEN_SECONDS", SECONDS)?;
     let lossy = Shape { loss: Loss::per_mille(50), ..Shape::default() };
     let line = Line::new(lossy, Shape::default())?;
     let rig = Setup::new()

@@ -30,6 +30,7 @@ use lumen_ipc::process::{ProcessId, Worker};
 use lumen_tests::{
     census::Census,
     chance::Chance,
+    knob::knob,
     measured::{note, note_time},
     patience::{wait_for, wait_until},
     watched::{Trio, Watched},
@@ -122,13 +123,6 @@ fn longest_gap(session: &Watched, from: SystemTime) -> Result<Duration> {
     Ok(Duration::from_secs_f64(gaps.fold(0.0, f64::max) / 1000.0))
 }
 
-fn kills() -> Result<usize> {
-    match std::env::var("LUMEN_TEST_KILLS") {
-        Ok(text) => text.parse().context("LUMEN_TEST_KILLS is a number of deaths"),
-        Err(_) => Ok(KILLS),
-    }
-}
-
 #[test]
 fn storm_of_deaths_costs_no_app_no_picture_no_key_and_leaves_nothing_behind() -> Result<()> {
     let mut trio = Trio::start()?;
@@ -145,7 +139,7 @@ fn storm_of_deaths_costs_no_app_no_picture_no_key_and_leaves_nothing_behind() ->
     mortals.iter_mut().for_each(|mortal| mortal.killed = 0);
 
     trio.open_pages()?;
-    let (kills, began) = (kills()?, SystemTime::now());
+    let (kills, began) = (knob("LUMEN_TEST_KILLS", KILLS)?, SystemTime::now());
     rage(&trio, &mut mortals, kills)?;
     let over = SystemTime::now();
     for session in &trio.sessions {
