@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use lumen_ipc::process::Worker;
-use lumen_tests::{browser::Browser, patience::wait_until, rig::Rig};
+use lumen_tests::{browser::Browser, patience::wait_for_ok, rig::Rig};
 
 use crate::picture::shows_quadrants;
 
@@ -15,11 +15,11 @@ fn desktop_that_nobody_watches_gives_memory_back_and_is_shown_to_the_next_viewer
     let media = rig.ready_worker(Worker::Media)?;
     let watched = media.proportional_memory()?;
     page.close()?;
-    wait_until("media gives memory back", || {
-        rig.said().contains("nobody watches: memory for pictures is given back")
+    wait_for_ok("media gives memory back", || {
+        let rests = media.proportional_memory()?;
+        ensure!(2 * rests < watched, "{rests} of {watched} bytes are left");
+        Ok(())
     })?;
-    let rests = || media.proportional_memory();
-    ensure!(2 * rests()? < watched, "{} of {watched} bytes are left", rests()?);
 
     let page = browser.open(rig.url())?;
     shows_quadrants(&page)?;
