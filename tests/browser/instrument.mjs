@@ -251,7 +251,10 @@ export function instrument({ relay: forced, spoil: spoiled, lacks }) {
   /** Its name, such as `video/H264`. */
   const pictureType = async () => (await pictureCodec())?.mimeType ?? null;
 
-  /** What the youngest peer connection has played of sound, in milliseconds, and made up of that. */
+  /**
+   * What the youngest peer connection has played of sound, in milliseconds, and made up of that; and the sum of
+   * how long each sample was kept in store against jitter, in milliseconds, with the number of samples.
+   */
   async function receivedSound() {
     const reports = await peers.at(-1)?.getStats();
     const isSound = (stream) => stream.type === 'inbound-rtp' && stream.kind === 'audio';
@@ -260,6 +263,8 @@ export function instrument({ relay: forced, spoil: spoiled, lacks }) {
     return sound && {
       played: millis(sound.totalSamplesReceived ?? 0),
       concealed: millis(sound.concealedSamples ?? 0),
+      kept: (sound.jitterBufferDelay ?? 0) * 1000,
+      samples: sound.jitterBufferEmittedCount ?? 0,
     };
   }
 

@@ -19,17 +19,25 @@ pub const BEEP_HERTZ: f64 = 1000.0;
 /// The flash's colour.
 pub const FLASH: Colour = Colour::new(255, 255, 255);
 
+/// So much sound a browser keeps in store where no packet is late, in milliseconds: Chromium reckons in
+/// steps of this length.
+const QUIETLY_KEPT: f64 = 20.0;
+
 /// Notes when pictures that flash are shown and when beeps are played, both in milliseconds of the page's
 /// clock. A beep is noted with its first loud sample after a tenth of a second of silence; the script
 /// processor hears it two of its buffers before the time at which it would play it itself.
 const OBSERVE: &str = "(async () => {
-  const step = (window.lumenStep = { flashes: [], beeps: [] });
+  const step = (window.lumenStep = { flashes: [], beeps: [], stores: [] });
   const sound = document.querySelector('#sound');
   const context = new AudioContext({ latencyHint: 'interactive' });
   await context.resume();
   const size = 256;
   const ear = context.createScriptProcessor(size, 1, 1);
   let quiet = 0;
+  const beeps = (at) => {
+    step.beeps.push(at);
+    lumenTest.receivedSound().then((received) => step.stores.push(received));
+  };
   const millisAt = (time) => {
     const { contextTime, performanceTime } = context.getOutputTimestamp();
     return performanceTime + (time - contextTime) * 1000;
@@ -42,7 +50,7 @@ const OBSERVE: &str = "(async () => {
         quiet += 1;
         return;
       }
-      if (quiet > rate / 10) step.beeps.push(millisAt(begins + at / rate));
+      if (quiet > rate / 10) beeps(millisAt(begins + at / rate));
       quiet = 0;
     });
   };
@@ -65,6 +73,16 @@ const OBSERVE: &str = "(async () => {
 struct Noted {
     flashes: Vec<f64>,
     beeps: Vec<f64>,
+    /// Noted with each beep.
+    stores: Vec<Store>,
+}
+
+/// What a browser has kept in store against jitter so far.
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct Store {
+    /// How long each sample was kept, in milliseconds, all together.
+    kept: f64,
+    samples: f64,
 }
 
 /// How long each flash was on its way from its commit to the viewer's eye, and each beep from the moment at
@@ -75,6 +93,8 @@ pub struct Delays {
     pub shown: Vec<f64>,
     /// Of beeps.
     pub heard: Vec<f64>,
+    /// How long the browser kept samples in store against jitter meanwhile, in the mean and in milliseconds.
+    pub kept: f64,
 }
 
 impl Delays {
@@ -83,6 +103,13 @@ impl Delays {
     #[must_use]
     pub fn lag(&self) -> Option<f64> {
         Some(percentile(&self.heard, 25.0)? - percentile(&self.shown, 25.0)?)
+    }
+
+    /// The same without what the browser keeps in store because packets are late on this machine, which is
+    /// whatever exceeds [`QUIETLY_KEPT`].
+    #[must_use]
+    pub fn lag_without_store(&self) -> Option<f64> {
+        Some(self.lag()? - (self.kept - QUIETLY_KEPT).max(0.0))
     }
 }
 
@@ -125,6 +152,10 @@ impl<'a> Observer<'a> {
         for all in [&mut delays.shown, &mut delays.heard] {
             ensure!(all.len() >= count, "there are only {}", all.len());
             all.drain(..all.len() - count);
+        }
+        let stores = noted.stores.iter().rev();
+        if let (Some(last), Some(first)) = (stores.clone().next(), stores.take(count).last()) {
+            delays.kept = (last.kept - first.kept) / (last.samples - first.samples).max(1.0);
         }
         Ok(delays)
     }
