@@ -1,4 +1,6 @@
-//! What gives way when bits are short: after the quantizer the frame rate, then the size of the picture.
+//! What gives way when bits are short: after the quantizer the frame rate, down to 30 pictures a second, then
+//! the size of the picture, and last the frame rate again. Fewer pictures could be larger and finer, but each
+//! would be longer on its way, and what a viewer does would be seen later.
 //!
 //! The quantizer follows every picture ([`crate::rate`]). Where even a coarse one (`COARSE`) leaves a
 //! motion with more bits than the network carries, the ladder is descended to the first [`Rung`] that
@@ -69,6 +71,10 @@ const BEGINS_WITHIN: Duration = Duration::from_millis(350);
 /// The longest wait before a climb.
 const MOST_PATIENCE: Duration = Duration::from_secs(32);
 
+/// The frame rate is not lowered below this as long as the picture can become smaller instead: at this rate
+/// one that takes all of its share of the network is a thirtieth of a second on its way.
+const PROMPT_FPS: u16 = 30;
+
 /// The frame rate is not lowered below this.
 const LEAST_FPS: u16 = 20;
 
@@ -81,12 +87,27 @@ const POWERS: (f64, f64) = (0.5, 8.0);
 /// Pictures of so much fewer bits than those that the power was learned with are of other content.
 const OTHER: f64 = 0.25;
 
-/// Reductions of the picture, below the rung that lowers the frame rate only.
-const REDUCTIONS: [Reduction; 4] =
-    [Reduction::SLIGHT, Reduction::HALF, Reduction::STRONG, Reduction::QUARTER];
+/// How often pictures are shown on a rung.
+#[derive(Clone, Copy, Debug)]
+enum Pace {
+    /// As often as the screen may change.
+    Full,
+    /// Two thirds of that, but not less than [`PROMPT_FPS`].
+    Slower,
+    /// [`LEAST_FPS`].
+    Least,
+}
 
-/// How many rungs there are.
-pub const RUNGS: usize = 2 + REDUCTIONS.len();
+/// What each rung is like. Each takes fewer samples a second than the one before, or is the same.
+const TABLE: [(Reduction, Pace); 7] = [
+    (Reduction::WHOLE, Pace::Full),
+    (Reduction::WHOLE, Pace::Slower),
+    (Reduction::SLIGHT, Pace::Slower),
+    (Reduction::HALF, Pace::Full),
+    (Reduction::STRONG, Pace::Full),
+    (Reduction::QUARTER, Pace::Full),
+    (Reduction::QUARTER, Pace::Least),
+];
 
 /// What a picture in motion is like.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -100,7 +121,8 @@ pub struct Rung {
 /// The ladder, and where on it the picture is.
 #[derive(Debug)]
 pub struct Ladder {
-    rungs: [Rung; RUNGS],
+    /// From the top; at least one.
+    rungs: Vec<Rung>,
     at: usize,
     motion: Motion,
     power: Power,
@@ -120,14 +142,18 @@ impl Ladder {
     /// At the top; there are at most `max_fps` pictures a second.
     #[must_use]
     pub fn new(max_fps: Fps) -> Self {
-        let least = LEAST_FPS.min(max_fps.value());
-        let slower = Fps::clamped((u64::from(max_fps.value()) * 2 / 3).max(least.into()));
-        let whole = |fps| Rung { reduction: Reduction::WHOLE, fps };
-        let mut rungs = [whole(slower); RUNGS];
-        rungs[0].fps = max_fps;
-        for (rung, reduction) in rungs[2..].iter_mut().zip(REDUCTIONS) {
-            rung.reduction = reduction;
-        }
+        let no_slower =
+            |fps, least: u16| Fps::clamped(u64::from(least.max(fps).min(max_fps.value())));
+        let rung = |(reduction, pace)| {
+            let fps = match pace {
+                Pace::Full => max_fps,
+                Pace::Slower => no_slower(max_fps.value() * 2 / 3, PROMPT_FPS),
+                Pace::Least => no_slower(0, LEAST_FPS),
+            };
+            Rung { reduction, fps }
+        };
+        let mut rungs: Vec<_> = TABLE.into_iter().map(rung).collect();
+        rungs.dedup();
         Self {
             rungs,
             at: 0,
@@ -145,6 +171,10 @@ impl Ladder {
     #[must_use]
     pub fn rung(&self) -> Rung {
         self.rungs[self.at]
+    }
+
+    fn last(&self) -> usize {
+        self.rungs.len() - 1
     }
 
     /// Its number, from 0 at the top.
@@ -169,7 +199,8 @@ impl Ladder {
         let finer = f64::from(COARSE.value()) - f64::from(quantizer.value());
         let bits = bytes as f64 * 8.0 * (-finer / HALVING).exp2();
         self.motion.note(now, Some(Encoded { bits, quantizer: quantizer.value().into() }));
-        self.due = (self.at > 0).then(|| {
+        let is_slower = self.rung().fps < self.rungs[0].fps;
+        self.due = is_slower.then(|| {
             let interval = Duration::from_micros(self.rung().fps.interval_micros());
             // On average, although the screen changes at instants of its own.
             self.due.map_or(now, |due| due.max(now - interval)) + interval
@@ -181,7 +212,7 @@ impl Ladder {
     pub fn begin(&mut self, bits: f64, target: Kbps) {
         let most = f64::from(target.value()) * 1000.0 * BEGINS_WITHIN.as_secs_f64();
         let fits = |rung: &usize| bits * self.part(*rung).powf(USUAL_POWER) <= most;
-        let to = (self.at..RUNGS).find(fits).unwrap_or(RUNGS - 1);
+        let to = (self.at..=self.last()).find(fits).unwrap_or(self.last());
         if to != self.at {
             self.go(to);
         }
@@ -210,7 +241,7 @@ impl Ladder {
         };
         let load = observed.bits * observed.fps.min(self.fps_at(self.at));
         self.power.learn(observed.bits);
-        if load > carried * CROWDED && self.at + 1 < RUNGS {
+        if load > carried * CROWDED && self.at < self.last() {
             return self.descend(now, observed, carried);
         }
         let doubt = if self.vain.is_some() { DOUBTFUL } else { 1.0 };
@@ -231,7 +262,7 @@ impl Ladder {
 
     fn descend(&mut self, now: Instant, observed: Observed, carried: f64) {
         let fits = |rung: &usize| self.foretold(observed, *rung) <= carried * ROOMY;
-        let to = (self.at + 1..RUNGS).find(fits).unwrap_or(RUNGS - 1);
+        let to = (self.at + 1..=self.last()).find(fits).unwrap_or(self.last());
         let recent = |(at, _): &(Instant, f64)| now.saturating_duration_since(*at) < USELESS;
         if let Some((_, carried)) = self.climbed.filter(recent) {
             self.patience = (self.patience * 2).min(MOST_PATIENCE);
