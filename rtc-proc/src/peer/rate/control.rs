@@ -3,7 +3,8 @@
 //! Evidence counts at any sending rate: packets that queue up or are lost are facts, however little
 //! was sent. The rest of the time nothing is known but that the network carries what it has carried.
 //!
-//! - **A queue** is a delay above the least one of the last seconds, for all packets of a round. The
+//! - **A queue** is a delay above the least one of the last seconds, for all packets of a round; a short one
+//!   counts only where the network's limit was met before, because whoever tries it again soon fills it. The
 //!   network then carries what arrives, and the rate goes below that until the queue is gone. One
 //!   that does not shrink meanwhile is not ours: the way has become longer, or others fill it.
 //! - **Loss** has two causes. A network that drops what exceeds its rate carries what arrives. One
@@ -224,7 +225,7 @@ impl Control {
         let elapsed = now - self.round.began;
         let (queued, packets) = (self.round.queued.unwrap_or_default(), self.round.packets);
         self.measures.queued = queued;
-        if self.round.has_queue() {
+        if self.round.has_queue(self.growth.has_met_limit()) {
             return self.yield_to_queue(now, queued);
         }
         if packets > 0 && !self.round.is_suspicious() {

@@ -1,6 +1,7 @@
 //! How fast the rate grows: slowly at first and close to a limit that was met, faster and faster
 //! where nothing speaks against it, and after a rest that becomes longer each time that the same
-//! limit is met.
+//! limit is met. Above a limit it does not become faster: an encoder that uses only a part of the rate
+//! meets it there, and what is too much by then waits on the way.
 
 use std::{
     ops::RangeInclusive,
@@ -69,6 +70,9 @@ impl Growth {
         }
         if self.limit.is_some_and(|limit| AT_LIMIT.contains(&(bps / limit))) {
             return GROWTH_AT_LIMIT;
+        }
+        if self.limit.is_some_and(|limit| bps > limit) {
+            return GROWTH;
         }
         let began = *self.began.get_or_insert(now);
         // It doubles every second.

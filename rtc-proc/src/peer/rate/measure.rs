@@ -7,6 +7,10 @@ use std::{
 
 /// Delays above the least one that are a queue. Busy machines and radio links delay packets by less.
 const QUEUE: Duration = Duration::from_millis(40);
+/// Near a limit that is known such a delay is the beginning of a queue, if it lasts…
+const SHORT_QUEUE: Duration = Duration::from_millis(15);
+/// …for so many rounds.
+const SHORT_ROUNDS: u32 = 2;
 /// As few packets as this do not show a queue, unless the round before did too.
 pub(super) const FEW_PACKETS: u64 = 5;
 
@@ -62,16 +66,19 @@ pub(super) struct Round {
     pub(super) queued: Option<Duration>,
     /// Whether the round before had a queue, by too few packets to act.
     suspicious: bool,
+    /// For how many rounds before this one all packets took longer than [`SHORT_QUEUE`].
+    short: u32,
 }
 
 impl Round {
     pub(super) const fn new(now: Instant) -> Self {
-        Self { began: now, packets: 0, first_sent: None, queued: None, suspicious: false }
+        Self { began: now, packets: 0, first_sent: None, queued: None, suspicious: false, short: 0 }
     }
 
     pub(super) fn begin(&mut self, now: Instant) {
         let suspicious = self.is_suspicious();
-        *self = Self { suspicious, ..Self::new(now) };
+        let short = if self.is_delayed() { self.short + 1 } else { 0 };
+        *self = Self { suspicious, short, ..Self::new(now) };
     }
 
     pub(super) fn arrived(&mut self, sent: Instant, queued: Duration) {
@@ -85,9 +92,16 @@ impl Round {
         self.queued.is_some_and(|queued| queued > QUEUE)
     }
 
-    /// Whether all packets were queued, and they were enough to tell.
-    pub(super) fn has_queue(&self) -> bool {
-        self.is_suspicious() && (self.packets >= FEW_PACKETS || self.suspicious)
+    fn is_delayed(&self) -> bool {
+        self.packets >= FEW_PACKETS && self.queued.is_some_and(|queued| queued > SHORT_QUEUE)
+    }
+
+    /// Whether all packets were queued, and they were enough to tell. Where a limit of the network is known,
+    /// a short queue is enough.
+    pub(super) fn has_queue(&self, is_limit_known: bool) -> bool {
+        let lasts = self.is_delayed() && self.short + 1 >= SHORT_ROUNDS;
+        let is_long = self.is_suspicious() && (self.packets >= FEW_PACKETS || self.suspicious);
+        is_long || (is_limit_known && lasts)
     }
 }
 

@@ -155,6 +155,23 @@ fn queue_of_a_second_stays_nearly_empty() {
     }
 }
 
+/// What a viewer does is seen with the next picture, so its age is what counts.
+#[test]
+fn pictures_are_young_behind_a_queue_whatever_part_of_its_rate_the_encoder_uses() {
+    for (bps, uses) in
+        [4_000_000, 1_600_000].into_iter().flat_map(|bps| [0.7, 0.85, 1.0].map(|uses| (bps, uses)))
+    {
+        let limit = Limit::Queued { bps, longest: SECOND };
+        let mut world = World::new(Line::new(MS * 10, limit), MOST);
+        world.uses = uses;
+        world.run(SECOND * 60);
+        let ages = world.ages(SECOND * 20);
+        let (median, p95) = (ages[ages.len() / 2], ages[ages.len() * 95 / 100]);
+        let case = format!("{uses} of {bps}: {median:?}, p95 {p95:?}");
+        assert!(median <= MS * 45 && p95 <= MS * 80, "{case}");
+    }
+}
+
 #[test]
 fn rate_returns_when_the_line_does() {
     let mut world = World::new(policed(800_000), MOST);

@@ -341,6 +341,16 @@ impl World {
         late as f64 / shown.len().max(1) as f64
     }
 
+    /// How long pictures took from the encoder to the screen, of those shown since `from`, the shortest first. No
+    /// picture was given up.
+    pub(super) fn ages(&self, from: Duration) -> Vec<Duration> {
+        let made = (1..).map(|number| self.start + MS * 33 * number);
+        let shown = self.shown.iter().zip(made).filter(|(shown, _)| **shown >= self.start + from);
+        let mut ages: Vec<_> = shown.map(|(shown, made)| *shown - made).collect();
+        ages.sort();
+        ages
+    }
+
     /// How old the newest picture is that is shown.
     pub(super) fn lag(&self) -> Duration {
         MS * 33 * self.pictures.saturating_sub(self.next_shown)
