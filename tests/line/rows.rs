@@ -3,14 +3,14 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use lumen_tests::{
     app::Show,
     line::{
         shape::{Limit, Loss, Rate, Shape},
         watch::{Desktop, Seen, Watch},
     },
-    measured::note,
+    measured::{note, percentile},
     viewer::Viewer,
 };
 
@@ -113,6 +113,22 @@ fn page_over_a_policed_line_keeps_its_connection_and_gets_frames_of_more_than_th
     ensure!(format.contains("profile-level-id=4d00"), "{format}");
     note("how hard media worked (2 is most)", watch.media("effort_level")?);
     ensure!(failures.is_empty(), "{}\n{}", failures.join("\n"), watch.said());
+    Ok(())
+}
+
+/// A queue that is full lets a key be seen after more than a second.
+#[test]
+fn key_behind_a_queue_of_a_second_that_noise_could_fill_is_seen_soon() -> Result<()> {
+    let watch = Watch::start(small(Show::Noise), Shape::default(), Shape::default())?;
+    let limit = Some(Limit::Queued { rate: Rate::kilobits(800), depth: Duration::from_secs(1) });
+    watch.line.reshape(Shape { limit, ..Shape::default() }, Shape::default());
+    watch.over(2 * SPAN)?;
+    let times = watch.key_latencies(20)?;
+    let of = |percent| percentile(&times, percent).context("no key was seen");
+    let (median, p95) = (of(50.0)?, of(95.0)?);
+    let name = "640x360, 15 fps, noise, 800 kbit/s, queue 1 s: key to pixel";
+    note(name, format_args!("p50 {median:.0} ms, p95 {p95:.0} ms"));
+    ensure!(median <= 500.0, "{median} ms: {times:?}\n{}", watch.said());
     Ok(())
 }
 
