@@ -2,8 +2,8 @@
 //! its target. `make bench` builds everything and runs it after the crates' own benchmarks.
 //!
 //! `lumen-bench [PART...]` runs only the named parts: `handover`, `idle`, `first-frame`, `scroll`,
-//! `viewers`, `latency`, `sessions`, `line`; `line:WORD` only the lines with this in their names. Nothing is asserted: figures
-//! depend on the machine, so they are read next to the floors taken in the same run.
+//! `viewers`, `latency`, `sessions`, `line`; `line:WORD` only the lines with this in their names. Nothing is
+//! asserted: figures depend on the machine, so they are read next to the floors taken in the same run.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "its output is its purpose")]
@@ -40,8 +40,10 @@ fn main() -> Result<()> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     let wanted: Vec<(&str, &str)> =
         wanted.iter().map(|word| word.split_once(':').unwrap_or((word, ""))).collect();
-    let known = |name: &str| PARTS.iter().any(|(part, _)| *part == name);
-    ensure!(wanted.iter().all(|(name, _)| known(name)), "unknown part among {wanted:?}");
+    let parts = PARTS.map(|(name, _)| name);
+    for (name, _) in &wanted {
+        ensure!(parts.contains(name), "no part is called {name:?}; there are {}", parts.join(", "));
+    }
     report::heading();
     for (name, run) in PARTS {
         if wanted.is_empty() {

@@ -39,7 +39,8 @@ pub(crate) fn run() -> Result<()> {
         }
         for viewer in &viewers {
             // By then encoder and estimates have settled.
-            viewer.wait_for_frame(viewer.seen().frames.len() + FPS as usize * 5)?;
+            let settled = viewer.seen().frames.len() + FPS as usize * 5;
+            viewer.wait_for_frame(settled)?;
         }
         let got = measure(&viewers, || Ok(usage::over(&rig, SPAN)?.cores))?;
         let each = format!("{:.1} Mbit/s each", got.megabits);
