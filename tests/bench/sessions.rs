@@ -18,8 +18,9 @@ use lumen_tests::{
 
 use crate::report::{pair, row};
 
-/// As many as a host has places for, less a few.
-const SESSIONS: usize = 60;
+/// As many as one user's sound servers and clipboards may watch folders for: each session has three inotify
+/// instances, of which Linux lets a user have 128 (`fs.inotify.max_user_instances`).
+const SESSIONS: usize = 40;
 /// Long enough that one wake-up more or less does not matter.
 const SPAN: Duration = Duration::from_secs(20);
 /// How often signing in is tried.
