@@ -4,117 +4,35 @@
 //! Host and sessions may be ended and started in any order. The host keeps its port when it is
 //! restarted. As with [`crate::rig`], only one test at a time uses this machine.
 
+mod ground;
+mod session;
+
 use std::{
     cell::Cell,
     ffi::OsString,
-    fs::{self, OpenOptions},
     net::{Ipv4Addr, SocketAddr, TcpListener},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Output, Stdio},
+    process::Output,
     rc::Rc,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use lumen_ipc::{
     process::ProcessId,
     service::{HostStatus, ProcessStatus, SessionStatus},
-    units::SessionId,
 };
 
+use self::ground::{Ground, Program};
+pub use self::session::{SessionRig, SessionSetup};
 use crate::{
-    app::{AppLog, Show},
-    home::{Home, Starter, TEST_USER},
+    home::{Home, Starter},
     patience::{wait_for, wait_until},
-    process::{Process, descendants},
-    rig::{end, kill_hard},
-    setup::{App, Turn, printed_after},
-    stage::{LUMEN, Stage},
+    process::Process,
+    rig::kill_hard,
+    setup::Turn,
+    stage::Stage,
 };
-
-/// What the host and the sessions of one test share.
-#[derive(Debug)]
-struct Ground {
-    home: Home,
-    stage: Stage,
-    programs: Cell<u32>,
-    _turn: Turn,
-}
-
-impl Ground {
-    /// `lumen` with these arguments, run as the user who starts everything here.
-    fn lumen(&self, words: &[&str]) -> Command {
-        let mut command = self.home.command(&self.stage.path(LUMEN));
-        command.args(words).stdin(Stdio::null());
-        command
-    }
-
-    fn start(&self, mut command: Command) -> Result<Program> {
-        let number = self.programs.get();
-        self.programs.set(number + 1);
-        let output = self.home.path(&format!("output-{number}.txt"));
-        let file = OpenOptions::new().create(true).append(true).open(&output)?;
-        command.stdout(file.try_clone()?).stderr(file);
-        let child = command.spawn().context("starting lumen")?;
-        Ok(Program { child, output, left: Vec::new() })
-    }
-}
-
-/// A running `lumen`. Dropping it ends it and all its descendants.
-#[derive(Debug)]
-struct Program {
-    child: Child,
-    output: PathBuf,
-    /// Its descendants when it was killed.
-    left: Vec<Process>,
-}
-
-impl Program {
-    fn said(&self) -> String {
-        String::from_utf8_lossy(&fs::read(&self.output).unwrap_or_default()).into_owned()
-    }
-
-    fn process(&self) -> Process {
-        Process(self.child.id())
-    }
-
-    /// Waits for the word after `words` in its output.
-    fn printed_after(&mut self, words: &str) -> Result<String> {
-        let printed = wait_for(&format!("lumen prints `{words}` or ends"), || {
-            let ended = self.child.try_wait().ok().flatten();
-            match (printed_after(&self.said(), words), ended) {
-                (Some(word), _) => Some(Ok(word)),
-                (None, Some(status)) => Some(Err(status)),
-                (None, None) => None,
-            }
-        })?;
-        printed.or_else(|status| bail!("lumen ended with {status}: {}", self.said()))
-    }
-
-    fn wait_for_end(&mut self) -> Result<ExitStatus> {
-        wait_for("lumen ends", || self.child.try_wait().ok()?)
-    }
-
-    /// Kills it with SIGKILL, and waits until it is gone.
-    fn kill(&mut self) -> Result<()> {
-        self.left = descendants(self.process());
-        kill_hard(self.process())?;
-        self.wait_for_end().map(drop)
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        end(&mut self.child);
-        for process in self.left.iter().filter(|process| process.is_alive()) {
-            // The process may have ended meanwhile.
-            let _ = kill_hard(*process);
-        }
-        let name = self.output.file_name().unwrap_or_default().display();
-        // The test runner shows this only for a test that fails.
-        println!("--- what lumen printed ({name}) ---\n{}--- end ---", self.said());
-    }
-}
 
 /// How to start a host.
 #[derive(Debug)]
@@ -369,153 +287,5 @@ impl HostRig {
         wait_for(&format!("{} is ready again", worker.kind()), || {
             self.ready_worker(worker).ok().filter(|process| *process != killed)
         })
-    }
-}
-
-/// How to start a session of a host.
-#[derive(Debug, Default)]
-pub struct SessionSetup {
-    options: Vec<OsString>,
-    app: App,
-}
-
-impl SessionSetup {
-    /// A session with the test app's quadrants.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets what the test app shows, and its most pictures per second.
-    #[must_use]
-    pub fn show(mut self, show: Show, fps: u32) -> Self {
-        self.app = App::test(show, fps);
-        self
-    }
-
-    /// Another app than the test app.
-    #[must_use]
-    pub fn app<S: Into<String>>(mut self, command: impl IntoIterator<Item = S>) -> Self {
-        self.app = App::Command(command.into_iter().map(Into::into).collect());
-        self
-    }
-
-    /// An option of `lumen session` with its value.
-    #[must_use]
-    pub fn option(mut self, name: &str, value: &str) -> Self {
-        self.options.extend([name.into(), value.into()]);
-        self
-    }
-
-    /// Sets the session's display name.
-    #[must_use]
-    pub fn named(self, name: &str) -> Self {
-        self.option("--name", name)
-    }
-
-    /// Starts the session's process, whether its host runs or not.
-    ///
-    /// # Errors
-    /// When it cannot be executed.
-    pub fn launch(self, host: &HostRig) -> Result<SessionRig> {
-        let ground = Rc::clone(&host.ground);
-        let number = ground.programs.get();
-        let log = AppLog::at(ground.home.path(&format!("app-{number}.jsonl")));
-        let mut command = ground.lumen(&["session"]);
-        if host.as_root {
-            command.args(["--user", TEST_USER]);
-        }
-        command.args(&self.options);
-        self.app.add_to(&mut command, &ground.stage, &log);
-        let program = ground.start(command)?;
-        Ok(SessionRig { program, url: String::new(), log, _ground: ground })
-    }
-
-    /// Starts the session, and waits until it has printed its address.
-    ///
-    /// # Errors
-    /// When it ends instead. The error has its output.
-    pub fn start(self, host: &HostRig) -> Result<SessionRig> {
-        let mut session = self.launch(host)?;
-        session.wait_until_open()?;
-        Ok(session)
-    }
-}
-
-/// A session. Dropping it ends it and all that belongs to it.
-#[derive(Debug)]
-pub struct SessionRig {
-    program: Program,
-    url: String,
-    log: AppLog,
-    _ground: Rc<Ground>,
-}
-
-impl SessionRig {
-    /// Waits until it has printed its address.
-    ///
-    /// # Errors
-    /// When it ends instead. The error has its output.
-    pub fn wait_until_open(&mut self) -> Result<()> {
-        self.url = self.program.printed_after("Lumen is ready: ")?;
-        Ok(())
-    }
-
-    /// The address that was printed, with the token.
-    #[must_use]
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
-    /// The token in the printed address.
-    #[must_use]
-    pub fn token(&self) -> &str {
-        self.url.split_once("token=").map_or("", |(_, token)| token)
-    }
-
-    /// The log of the test app.
-    #[must_use]
-    pub fn app_log(&self) -> &AppLog {
-        &self.log
-    }
-
-    /// The output of the session and its workers.
-    #[must_use]
-    pub fn said(&self) -> String {
-        self.program.said()
-    }
-
-    /// The session's supervisor.
-    #[must_use]
-    pub fn supervisor(&self) -> Process {
-        self.program.process()
-    }
-
-    /// The number that the host assigned.
-    ///
-    /// # Errors
-    /// When the host does not register it in time.
-    pub fn number(&self, host: &HostRig) -> Result<SessionId> {
-        wait_for("the host has the session", || {
-            let sessions = host.status().ok()?.sessions;
-            let own = |session: &&SessionStatus| session.supervisor_pid == self.supervisor().0;
-            sessions.iter().find(own).map(|session| session.id)
-        })
-    }
-
-    /// Kills its supervisor as `kill -9` does.
-    ///
-    /// # Errors
-    /// When it has ended.
-    pub fn kill(&mut self) -> Result<()> {
-        self.program.kill()
-    }
-
-    /// Waits until it has ended by itself.
-    ///
-    /// # Errors
-    /// When it does not in time.
-    pub fn wait_for_end(&mut self) -> Result<ExitStatus> {
-        self.program.wait_for_end()
     }
 }
