@@ -29,7 +29,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::{Ended, Worker, process_metrics::ProcessMetrics, supervision::Events};
+use super::{Ended, Worker, events::Events, process_metrics::ProcessMetrics};
 use crate::{ffi, log, metrics::Registry, rpc};
 
 /// The answer to `start`.

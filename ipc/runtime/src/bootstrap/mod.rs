@@ -18,6 +18,7 @@
 //! unless [`contain`] keeps it to one connection.
 
 mod control;
+mod events;
 mod inherited;
 mod process_metrics;
 mod supervision;
@@ -46,10 +47,11 @@ use crate::{
     metrics::Registry,
 };
 use control::{Control, StartOrder, Started};
+pub use events::SupervisorEvent;
 use inherited::Inherited;
 pub use inherited::take_readiness;
 use supervision::WaitingThread;
-pub use supervision::{AsyncSupervision, Supervision, SupervisorEvent};
+pub use supervision::{AsyncSupervision, Supervision};
 
 /// The worker's end of the `grants` link.
 pub(crate) type GrantsChannel = Channel<ToWorker, ToSupervisor>;
