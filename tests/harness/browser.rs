@@ -8,10 +8,10 @@ mod clipboard;
 mod driver;
 mod keys;
 mod mouse;
+mod path;
 mod sound;
 
 use std::{
-    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -21,6 +21,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 pub use mouse::MouseButton;
+pub use path::{Path, Transport};
 pub use sound::HeardSound;
 
 use crate::{
@@ -31,6 +32,7 @@ use crate::{
     stall::Stall,
 };
 use driver::Lease;
+use path::SelectedPath;
 
 /// A Chromium or Firefox that one test has. Dropping it closes its pages; then another test may have it.
 #[derive(Clone, Debug)]
@@ -191,54 +193,6 @@ impl Browser {
 /// The command that starts Chromium with these flags and the usual ones.
 fn launch(flags: &[&str]) -> Value {
     json!({ "do": "launch", "flags": flags })
-}
-
-/// How a browser connects to the relay.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Transport {
-    /// UDP.
-    Udp,
-    /// TCP without TLS.
-    Tcp,
-    /// TLS over TCP.
-    Tls,
-}
-
-impl Transport {
-    /// As WebRTC's statistics name it (`RTCIceCandidateStats.relayProtocol`).
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Udp => "udp",
-            Self::Tcp => "tcp",
-            Self::Tls => "tls",
-        }
-    }
-}
-
-/// The path of a page's picture.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Path {
-    /// From rtc, over UDP.
-    Direct,
-    /// Through the relay.
-    Relayed(Transport),
-}
-
-impl fmt::Display for Path {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Direct => f.write_str("direct UDP"),
-            Self::Relayed(transport) => write!(f, "relay {}", transport.name().to_uppercase()),
-        }
-    }
-}
-
-/// A path as the page's WebRTC describes it.
-#[derive(Deserialize)]
-struct SelectedPath {
-    kind: String,
-    relayed: Option<String>,
 }
 
 /// What a page knows about a decoded frame.
