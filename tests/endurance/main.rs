@@ -98,8 +98,9 @@ impl Work {
             self.rig.successor(worker, killed)?;
         }
         let Listener(page) = &self.page;
-        page.wait_for_controls()?;
+        // In this order: a page that has not noticed yet that rtc is gone still says that it takes keys.
         page.wait_for_frame_after(SystemTime::now())?;
+        page.wait_for_controls()?;
         let times: Vec<f64> =
             (0..PRESSES).map(|press| key_to_picture(page, press)).collect::<Result<_>>()?;
         self.page.hears()?;
