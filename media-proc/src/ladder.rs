@@ -212,7 +212,7 @@ impl Ladder {
     pub fn begin(&mut self, bits: f64, target: Kbps) {
         let most = f64::from(target.value()) * 1000.0 * BEGINS_WITHIN.as_secs_f64();
         let fits = |rung: &usize| bits * self.part(*rung).powf(USUAL_POWER) <= most;
-        let to = (self.at..=self.last()).find(fits).unwrap_or(self.last());
+        let to = (self.at..=self.last()).find(fits).unwrap_or_else(|| self.last());
         if to != self.at {
             self.go(to);
         }
@@ -262,7 +262,7 @@ impl Ladder {
 
     fn descend(&mut self, now: Instant, observed: Observed, carried: f64) {
         let fits = |rung: &usize| self.foretold(observed, *rung) <= carried * ROOMY;
-        let to = (self.at + 1..=self.last()).find(fits).unwrap_or(self.last());
+        let to = (self.at + 1..=self.last()).find(fits).unwrap_or_else(|| self.last());
         let recent = |(at, _): &(Instant, f64)| now.saturating_duration_since(*at) < USELESS;
         if let Some((_, carried)) = self.climbed.filter(recent) {
             self.patience = (self.patience * 2).min(MOST_PATIENCE);

@@ -153,8 +153,8 @@ impl<'a> Observer<'a> {
             ensure!(all.len() >= count, "there are only {}", all.len());
             all.drain(..all.len() - count);
         }
-        let stores = noted.stores.iter().rev();
-        if let (Some(last), Some(first)) = (stores.clone().next(), stores.take(count).last()) {
+        let stores = &noted.stores[noted.stores.len().saturating_sub(count)..];
+        if let [first, .., last] = stores {
             delays.kept = (last.kept - first.kept) / (last.samples - first.samples).max(1.0);
         }
         Ok(delays)
