@@ -12,5 +12,5 @@ compile() {
 }
 
 compile -fvisibility=hidden -o "$to/vgem_drv_video.so" driver.c objects.c encode.c coder.c headers.c bits.c \
-    personality.c -lx264
+    memory.c personality.c -lx264
 compile -o "$to/libdrm-vgem.so" drm.c

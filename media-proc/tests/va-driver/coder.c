@@ -139,7 +139,8 @@ bool coder_encode(struct coder *coder, const VAEncSequenceParameterBufferH264 *s
     if (!fits && (!idr || !open_x264(coder, sequence, slice->disable_deblocking_filter_idc)))
         return false;
     unsigned width = coder->columns * 16, height = coder->rows * 16;
-    if (input->width < width || input->height < height || decoded->width < width ||
+    /* There is more room than was asked for, for whole macroblocks. */
+    if (input->pitch < width || input->height < height || decoded->pitch < width ||
         decoded->height < height)
         return false;
     x264_picture_t in, out;
@@ -174,7 +175,9 @@ static uint64_t hash(uint64_t before, uint8_t byte)
 void surface_tell(const char *log, const VAEncSequenceParameterBufferH264 *sequence,
                   const struct surface *decoded, bool idr, int quantizer)
 {
-    FILE *file = log[0] ? fopen(log, "a") : NULL;
+    /* A process that is confined opens no file. */
+    bool spoken = strcmp(log, "-") == 0;
+    FILE *file = spoken ? stderr : log[0] ? fopen(log, "a") : NULL;
     if (!file)
         return;
     unsigned width = sequence->picture_width_in_mbs * 16u, height = sequence->picture_height_in_mbs * 16u;
@@ -191,6 +194,8 @@ void surface_tell(const char *log, const VAEncSequenceParameterBufferH264 *seque
             for (unsigned column = 0; column < width / 2; column++)
                 all = hash(all, decoded->samples[(decoded->height + row) * decoded->pitch +
                                                  2 * column + which]);
-    fprintf(file, "%s %d %016llx\n", idr ? "idr" : "p", quantizer, (unsigned long long)all);
-    fclose(file);
+    fprintf(file, "%s%s %d %016llx\n", spoken ? "reconstructed " : "", idr ? "idr" : "p", quantizer,
+            (unsigned long long)all);
+    if (!spoken)
+        fclose(file);
 }

@@ -2,7 +2,14 @@
 
 #include <stdlib.h>
 
+#include <va/va_drmcommon.h>
+
 #include "driver.h"
+
+int node_of(VADriverContextP ctx)
+{
+    return ((struct drm_state *)ctx->drm_state)->fd;
+}
 
 static VAStatus query_profiles(VADriverContextP ctx, VAProfile *list, int *count)
 {
@@ -39,6 +46,7 @@ static VAStatus get_attributes(VADriverContextP ctx, VAProfile profile, VAEntryp
         case VAConfigAttribEncPackedHeaders:
             list[at].value = of(ctx)->is.packed ? of(ctx)->is.packed : VA_ATTRIB_NOT_SUPPORTED;
             break;
+        case VAConfigAttribEncMaxRefFrames: list[at].value = 1; break; /* no picture of kind B */
         case VAConfigAttribMaxPictureWidth:
         case VAConfigAttribMaxPictureHeight: list[at].value = of(ctx)->is.most; break;
         default: list[at].value = VA_ATTRIB_NOT_SUPPORTED;
@@ -65,6 +73,38 @@ static VAStatus create_config(VADriverContextP ctx, VAProfile profile, VAEntrypo
     return VA_STATUS_SUCCESS;
 }
 
+static VASurfaceAttrib attribute(VASurfaceAttribType type, uint32_t flags, int value)
+{
+    VAGenericValue is = {.type = VAGenericValueTypeInteger, .value.i = value};
+    return (VASurfaceAttrib){.type = type, .flags = flags, .value = is};
+}
+
+/* libva's users ask for these; media knows what it wants. */
+static VAStatus query_surface_attributes(VADriverContextP ctx, VAConfigID id, VASurfaceAttrib *list,
+                                         unsigned *count)
+{
+    const uint32_t memory = VA_SURFACE_ATTRIB_MEM_TYPE_VA | VA_SURFACE_ATTRIB_MEM_TYPE_DRM_PRIME_2;
+    const VASurfaceAttrib all[] = {
+        attribute(VASurfaceAttribPixelFormat, VA_SURFACE_ATTRIB_GETTABLE | VA_SURFACE_ATTRIB_SETTABLE,
+                  VA_FOURCC_NV12),
+        attribute(VASurfaceAttribMemoryType, VA_SURFACE_ATTRIB_GETTABLE, (int)memory),
+        attribute(VASurfaceAttribMinWidth, VA_SURFACE_ATTRIB_GETTABLE, 16),
+        attribute(VASurfaceAttribMinHeight, VA_SURFACE_ATTRIB_GETTABLE, 16),
+        attribute(VASurfaceAttribMaxWidth, VA_SURFACE_ATTRIB_GETTABLE, (int)of(ctx)->is.most),
+        attribute(VASurfaceAttribMaxHeight, VA_SURFACE_ATTRIB_GETTABLE, (int)of(ctx)->is.most),
+    };
+    const unsigned most = sizeof all / sizeof *all;
+    unsigned room = list ? *count : most;
+    if (id != of(ctx)->config)
+        return VA_STATUS_ERROR_INVALID_CONFIG;
+    *count = most;
+    if (room < most)
+        return VA_STATUS_ERROR_MAX_NUM_EXCEEDED;
+    for (unsigned at = 0; list && at < most; at++)
+        list[at] = all[at];
+    return VA_STATUS_SUCCESS;
+}
+
 static VAStatus destroy_config(VADriverContextP ctx, VAConfigID id)
 {
     (void)ctx, (void)id;
@@ -74,7 +114,7 @@ static VAStatus destroy_config(VADriverContextP ctx, VAConfigID id)
 static VAStatus terminate(VADriverContextP ctx)
 {
     for (unsigned at = 0; at < SURFACES; at++)
-        free(of(ctx)->surfaces[at].samples);
+        surface_free(node_of(ctx), &of(ctx)->surfaces[at]);
     for (unsigned at = 0; at < BUFFERS; at++)
         if (!of(ctx)->buffers[at].borrowed)
             free(of(ctx)->buffers[at].data);
@@ -134,6 +174,7 @@ __attribute__((visibility("default"))) VAStatus __vaDriverInit_1_10(VADriverCont
     ctx->vtable->vaGetConfigAttributes = get_attributes;
     ctx->vtable->vaCreateConfig = create_config;
     ctx->vtable->vaDestroyConfig = destroy_config;
+    ctx->vtable->vaQuerySurfaceAttributes = query_surface_attributes;
     objects_install(ctx->vtable);
     encode_install(ctx->vtable);
     return VA_STATUS_SUCCESS;

@@ -22,6 +22,7 @@ struct personality {
     uint32_t packed;           /* VA_ENC_PACKED_HEADER_* */
     uint32_t most;             /* the longest side of a picture */
     bool derives;              /* whether vaDeriveImage works */
+    bool exports;              /* whether vaExportSurfaceHandle works */
     bool segment_per_unit;     /* each NAL unit in a segment of its own */
     bool zero_header;          /* without a packed slice header its NAL unit begins with a zero */
     bool ignores_delta;        /* the quantizer is always that of the picture parameter set */
@@ -81,6 +82,9 @@ void write_slice_header(struct bits *to, const VAEncSequenceParameterBufferH264 
 struct surface {
     unsigned width, height, pitch;
     uint8_t *samples; /* NV12 */
+    size_t size;
+    uint32_t handle; /* the device's name of its memory, or none */
+    int file;        /* its memory, or none */
 };
 
 struct coder;
@@ -137,6 +141,16 @@ struct driver *of(VADriverContextP ctx);
 struct surface *surface(struct driver *driver, VASurfaceID id);
 struct buffer *buffer(struct driver *driver, VABufferID id);
 void objects_install(struct VADriverVTable *table);
+
+/* --- memory.c: memory of surfaces, which others can use --- */
+
+/* Memory for a surface whose height and pitch are set. */
+bool surface_allocate(int node, struct surface *surface);
+void surface_free(int node, struct surface *surface);
+VAStatus export_surface(VADriverContextP ctx, VASurfaceID id, uint32_t type, uint32_t flags,
+                        void *descriptor);
+/* The descriptor of the device. */
+int node_of(VADriverContextP ctx);
 
 /* --- encode.c: pictures --- */
 

@@ -78,6 +78,7 @@ static VAStatus render(struct driver *driver, const struct buffer *part)
         driver->packed[driver->packed_next].data = part;
         driver->packed_next = 0;
         break;
+    case VAEncMiscParameterBufferType: break; /* frame rate and the like, which change no picture */
     default: return VA_STATUS_ERROR_UNSUPPORTED_BUFFERTYPE;
     }
     return taken ? VA_STATUS_SUCCESS : VA_STATUS_ERROR_INVALID_PARAMETER;

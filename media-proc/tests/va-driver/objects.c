@@ -38,10 +38,8 @@ static VAStatus create_surfaces(VADriverContextP ctx, unsigned format, unsigned 
         /* Rows are further apart than they are long, and a surface higher than asked for, as usual. */
         struct surface made_of = {.width = width, .height = (height + 31) / 32 * 32,
                                   .pitch = (width + 127) / 128 * 128};
-        made_of.samples = malloc((size_t)made_of.pitch * made_of.height * 3 / 2);
-        if (!made_of.samples)
+        if (!surface_allocate(node_of(ctx), &made_of))
             return VA_STATUS_ERROR_ALLOCATION_FAILED;
-        memset(made_of.samples, 0x55, (size_t)made_of.pitch * made_of.height * 3 / 2);
         of(ctx)->surfaces[id - 1] = made_of;
         ids[made] = id;
     }
@@ -61,8 +59,7 @@ static VAStatus destroy_surfaces(VADriverContextP ctx, VASurfaceID *ids, int cou
         struct surface *gone = surface(of(ctx), ids[at]);
         if (!gone)
             return VA_STATUS_ERROR_INVALID_SURFACE;
-        free(gone->samples);
-        *gone = (struct surface){0};
+        surface_free(node_of(ctx), gone);
     }
     return VA_STATUS_SUCCESS;
 }
@@ -192,4 +189,5 @@ void objects_install(struct VADriverVTable *table)
     table->vaDestroyBuffer = destroy_buffer;
     table->vaMapBuffer = map_buffer;
     table->vaUnmapBuffer = unmap_buffer;
+    table->vaExportSurfaceHandle = export_surface;
 }

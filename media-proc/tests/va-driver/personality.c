@@ -1,4 +1,5 @@
-/* What kind of driver this is: lines of `name value` in the file that LUMEN_TEST_VA names. */
+/* What kind of driver this is: lines of `name value` in the file that LUMEN_TEST_VA names, or in one that a process can
+ * read that is confined and has no environment. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,9 +25,10 @@ struct personality personality_read(void)
                              .packed = VA_ENC_PACKED_HEADER_SEQUENCE | VA_ENC_PACKED_HEADER_PICTURE |
                                        VA_ENC_PACKED_HEADER_SLICE | VA_ENC_PACKED_HEADER_RAW_DATA,
                              .most = 4096,
-                             .derives = true};
+                             .derives = true,
+                             .exports = true};
     const char *path = getenv("LUMEN_TEST_VA");
-    FILE *file = path ? fopen(path, "r") : NULL;
+    FILE *file = fopen(path ? path : "/usr/lib/lumen-test-va", "r");
     if (!file)
         return is;
     char name[32], value[256];
@@ -44,6 +46,8 @@ struct personality personality_read(void)
             is.most = number;
         else if (strcmp(name, "derives") == 0)
             is.derives = number;
+        else if (strcmp(name, "exports") == 0)
+            is.exports = number;
         else if (strcmp(name, "segment-per-unit") == 0)
             is.segment_per_unit = number;
         else if (strcmp(name, "zero-header") == 0)
