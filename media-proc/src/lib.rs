@@ -32,6 +32,7 @@
 //! | [`rate`] | the quantizer, from the bits available |
 //! | [`shell`] | event loop, links, metrics |
 //! | [`sound`] | `lumen-sound`, the other program of this crate |
+//! | [`surfaces`] | memory of an encoder that a graphics processor draws into |
 //! | [`trial`] | what a graphics processor is worth |
 //! | [`video`] | the encoder |
 
@@ -48,6 +49,7 @@ pub mod policy;
 pub mod rate;
 pub mod shell;
 pub mod sound;
+pub mod surfaces;
 pub mod trial;
 pub mod video;
 

@@ -118,8 +118,26 @@ impl Encoder {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::H264(_) => "x264",
+            Self::Vaapi(encoder) if encoder.is_drawn_into() => "VA-API without a copy",
             Self::Vaapi(_) => "VA-API",
             Self::Vp8(_) => "VP8 by libvpx",
+        }
+    }
+
+    /// Encodes the picture that a graphics processor has drawn into the surface with this number. The result lies in
+    /// the encoder's memory until the next call.
+    ///
+    /// # Errors
+    /// [`EncoderError`]: it has no surfaces, or failed and should then be opened anew.
+    pub fn encode_drawn(
+        &mut self,
+        surface: usize,
+        kind: PictureKind,
+        quantizer: Quantizer,
+    ) -> Result<AccessUnit<'_>, EncoderError> {
+        match self {
+            Self::Vaapi(encoder) => Ok(encoder.encode_drawn(surface, kind, quantizer)?),
+            Self::H264(_) | Self::Vp8(_) => Err(vaapi::Failure::Input.into()),
         }
     }
 

@@ -36,6 +36,7 @@ functions! { Functions,
     destroy_image = c"vaDestroyImage": fn(Display, Id) -> Status;
     destroy_surfaces = c"vaDestroySurfaces": fn(Display, *mut Id, c_int) -> Status;
     end_picture = c"vaEndPicture": fn(Display, Id) -> Status;
+    export_surface = c"vaExportSurfaceHandle": fn(Display, Id, u32, u32, *mut c_void) -> Status;
     get_attributes = c"vaGetConfigAttributes": fn(Display, c_int, c_int, *mut Attribute, c_int) -> Status;
     initialize = c"vaInitialize": fn(Display, *mut c_int, *mut c_int) -> Status;
     map_buffer = c"vaMapBuffer": fn(Display, Id, *mut *mut c_void) -> Status;

@@ -10,9 +10,11 @@
 //! picture that comes back is examined (`output`) before anybody gets it: a driver that makes something else
 //! than it was told is found out with its first picture.
 //!
-//! The picture goes into the driver's memory by the processor, those rows of macroblocks that changed.
+//! The picture comes into the driver's memory in one of two ways. The processor copies it there, those rows of
+//! macroblocks that changed; or the driver hands its memory out (`export`), and a graphics processor draws into it.
 
 mod coder;
+mod export;
 mod ffi;
 mod headers;
 mod output;
@@ -27,7 +29,7 @@ use lumen_ipc::{
 
 pub use self::ffi::{Device, Unusable};
 use self::{
-    coder::{Coder, Job, Rows},
+    coder::{Coder, Input, Job, Rows},
     headers::{INITIAL_QUANTIZER, Sequence, Slice, SliceKind, picture_set, slice_header},
     output::{Sets, Wrong, examine},
     types::{PictureParameters, Reference, SequenceParameters, SliceParameters, Weights},
@@ -36,6 +38,7 @@ use super::{AccessUnit, Picture, PictureKind, Quantizer};
 use crate::{
     convert::{MACROBLOCK, MacroblockMap, Planes},
     effort::Effort,
+    surfaces::SurfaceMemory,
 };
 
 /// Packed headers by the number of their type, which is one more than that of their bit.
@@ -60,8 +63,8 @@ pub struct Encoder {
     /// Which of the two surfaces has the picture that was decoded last.
     newest: usize,
     sets: Option<Sets>,
-    /// What the driver's copy of the picture does not show yet.
-    stale: MacroblockMap,
+    /// What the driver's copy of the picture does not show yet; `None` where pictures are drawn into its surfaces.
+    stale: Option<MacroblockMap>,
     stream: Vec<u8>,
 }
 
@@ -76,6 +79,9 @@ pub enum Failure {
         /// The picture's.
         picture: FrameSize,
     },
+    /// Pictures come into its surfaces in the other way.
+    #[error("the encoder takes pictures in another way")]
+    Input,
     /// The driver encodes no pictures of this size.
     #[error("the driver does not encode pictures of {0}")]
     TooLarge(FrameSize),
@@ -98,6 +104,35 @@ impl Encoder {
         fps: Fps,
         bitrate: Kbps,
     ) -> Result<Self, Failure> {
+        let stale = Some(MacroblockMap::whole(size));
+        Self::with(device, (size, fps, bitrate), stale)
+    }
+
+    /// The same for pictures that a graphics processor draws into surfaces, whose memory is handed out.
+    ///
+    /// # Errors
+    /// [`Failure`] says what the driver refused.
+    pub fn open_drawn(
+        device: &Rc<Device>,
+        size: FrameSize,
+        fps: Fps,
+        bitrate: Kbps,
+    ) -> Result<(Self, Vec<SurfaceMemory>), Failure> {
+        let encoder = Self::with(device, (size, fps, bitrate), None)?;
+        let (device, inputs) = encoder.coder.inputs();
+        // Of a side of at most 4096.
+        let coded = (size.columns() as u16 * 16, size.rows() as u16 * 16);
+        let memory = inputs.iter().map(|surface| export::export(device, *surface, coded));
+        let memory = memory.collect::<Result<_, _>>()?;
+        Ok((encoder, memory))
+    }
+
+    fn with(
+        device: &Rc<Device>,
+        (size, fps, bitrate): (FrameSize, Fps, Kbps),
+        stale: Option<MacroblockMap>,
+    ) -> Result<Self, Failure> {
+        let input = if stale.is_some() { Input::Copied } else { Input::Drawn };
         let abilities = device.abilities();
         let coded = (size.columns() * 16, size.rows() * 16);
         let exceeds = |most: u32, side: u32| most != 0 && side > most;
@@ -107,14 +142,14 @@ impl Encoder {
         }
         let packed = abilities.packed & PACKED;
         Ok(Self {
-            coder: Coder::open(device, coded, packed)?,
+            coder: Coder::open(device, coded, packed, input)?,
             sequence: Sequence { size, fps, level: Level::of(size, fps, bitrate) },
             packed,
             number: None,
             idr_pic_id: 0,
             newest: 0,
             sets: None,
-            stale: MacroblockMap::whole(size),
+            stale,
             stream: Vec::new(),
         })
     }
@@ -146,6 +181,12 @@ impl Encoder {
         self.sequence.size
     }
 
+    /// Whether pictures are drawn into its surfaces.
+    #[must_use]
+    pub const fn is_drawn_into(&self) -> bool {
+        self.stale.is_none()
+    }
+
     /// Encodes `picture`. The result lies in the encoder's memory until the next call.
     ///
     /// # Errors
@@ -154,26 +195,52 @@ impl Encoder {
         if let Some(size) = picture.size_other_than(self.size()) {
             return Err(Failure::Size { encoder: self.size(), picture: size });
         }
-        self.stale.add(picture.changed);
-        let stale = &self.stale;
+        let stale = self.stale.as_mut().ok_or(Failure::Input)?;
+        stale.add(picture.changed);
         self.coder.write(|rows| copy(picture.planes, stale, rows))?;
-        self.stale.clear();
+        stale.clear();
+        self.code(0, picture.kind, picture.quantizer)
+    }
+
+    /// Encodes the picture that was drawn into the surface with this number. The result lies in the encoder's memory
+    /// until the next call.
+    ///
+    /// # Errors
+    /// [`Failure`]; the encoder should then be given up.
+    pub fn encode_drawn(
+        &mut self,
+        surface: usize,
+        kind: PictureKind,
+        quantizer: Quantizer,
+    ) -> Result<AccessUnit<'_>, Failure> {
+        if self.stale.is_some() {
+            return Err(Failure::Input);
+        }
+        self.code(surface, kind, quantizer)
+    }
+
+    fn code(
+        &mut self,
+        input: usize,
+        kind: PictureKind,
+        quantizer: Quantizer,
+    ) -> Result<AccessUnit<'_>, Failure> {
         let slice = match self.number {
-            Some(number) if picture.kind != PictureKind::Key => {
+            Some(number) if kind != PictureKind::Key => {
                 let number = number.wrapping_add(1);
-                Slice { kind: SliceKind::Predicted, number, quantizer: picture.quantizer }
+                Slice { kind: SliceKind::Predicted, number, quantizer }
             }
             _ => {
                 // Two IDRs in a row have different ones (H.264, section 7.4.3).
                 self.idr_pic_id ^= 1;
                 let kind = SliceKind::Idr { idr_pic_id: self.idr_pic_id };
-                Slice { kind, number: 0, quantizer: picture.quantizer }
+                Slice { kind, number: 0, quantizer }
             }
         };
         self.stream.clear();
         let packed = self.packed_headers(&slice);
         let job = self.job(&slice, &packed);
-        self.coder.encode(&job, &mut self.stream)?;
+        self.coder.encode(input, &job, &mut self.stream)?;
         examine(&mut self.stream, &self.sequence, &slice, &mut self.sets)?;
         self.number = Some(slice.number);
         self.newest = 1 - self.newest;

@@ -233,6 +233,50 @@ pub(super) struct Segment {
     pub(super) padding: [u32; 4],
 }
 
+/// `VA_SURFACE_ATTRIB_MEM_TYPE_DRM_PRIME_2`: descriptors, and where the planes lie.
+pub(super) const PRIME: u32 = 0x4000_0000;
+/// `VA_EXPORT_SURFACE_READ_WRITE` and `VA_EXPORT_SURFACE_SEPARATE_LAYERS`: each plane as a picture of its own.
+pub(super) const WRITABLE_PLANES: u32 = 0x3 | 0x4;
+
+/// `VADRMPRIMESurfaceDescriptor`.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub(super) struct PrimeSurface {
+    pub(super) fourcc: u32,
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) num_objects: u32,
+    pub(super) objects: [PrimeObject; 4],
+    pub(super) num_layers: u32,
+    pub(super) layers: [PrimeLayer; 4],
+}
+
+/// One of its objects.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(super) struct PrimeObject {
+    pub(super) descriptor: c_int,
+    pub(super) size: u32,
+    pub(super) modifier: u64,
+}
+
+impl Default for PrimeObject {
+    fn default() -> Self {
+        Self { descriptor: -1, size: 0, modifier: 0 }
+    }
+}
+
+/// One of its layers.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub(super) struct PrimeLayer {
+    pub(super) format: u32,
+    pub(super) num_planes: u32,
+    pub(super) objects: [u32; 4],
+    pub(super) offsets: [u32; 4],
+    pub(super) pitches: [u32; 4],
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -248,5 +292,6 @@ mod tests {
         assert_eq!(size_of::<ImageFormat>(), 0x30);
         assert_eq!(size_of::<Image>(), 0x78);
         assert_eq!(size_of::<Segment>(), 0x30);
+        assert_eq!(size_of::<PrimeSurface>(), 0x138);
     }
 }

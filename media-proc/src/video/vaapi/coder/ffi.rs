@@ -11,27 +11,42 @@ use std::{
     slice,
 };
 
-use crate::video::vaapi::{
-    ffi::{Device, Unusable, done},
-    types::{
-        Attribute, CODED, CODED_WRONG, CONSTANT_QUANTIZER, CONSTRAINED_BASELINE, Id, Image,
-        ImageFormat, NONE, NV12, PACKED_DATA, PACKED_HEADERS, PACKED_PARAMETERS, PICTURE,
-        PROGRESSIVE, PackedParameters, PictureParameters, RATE_CONTROL, RT_FORMAT, SEQUENCE, SLICE,
-        SUCCESS, Segment, SequenceParameters, SliceParameters, YUV420,
+use crate::{
+    surfaces::SURFACES,
+    video::vaapi::{
+        ffi::{Device, Unusable, done},
+        types::{
+            Attribute, CODED, CODED_WRONG, CONSTANT_QUANTIZER, CONSTRAINED_BASELINE, Id, Image,
+            ImageFormat, NONE, NV12, PACKED_DATA, PACKED_HEADERS, PACKED_PARAMETERS, PICTURE,
+            PROGRESSIVE, PackedParameters, PictureParameters, RATE_CONTROL, RT_FORMAT, SEQUENCE,
+            SLICE, SUCCESS, Segment, SequenceParameters, SliceParameters, YUV420,
+        },
     },
 };
 
 /// More segments has no picture of one slice.
 const MOST_SEGMENTS: usize = 64;
 
-/// Surfaces of one size, and what encodes them: the picture that comes in, and two decoded pictures, of which
-/// one is referred to while the other is made.
+/// How pictures come into the surfaces.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::video::vaapi) enum Input {
+    /// The processor copies them into one.
+    Copied,
+    /// A graphics processor draws them into several, by turns.
+    Drawn,
+}
+
+/// Decoded pictures, of which one is referred to while the other is made.
+const DECODED: usize = 2;
+
+/// Surfaces of one size, and what encodes them: decoded pictures, and those that come in.
 #[derive(Debug)]
 pub(in crate::video::vaapi) struct Coder {
     device: Rc<Device>,
     config: Id,
     context: Id,
-    surfaces: [Id; 3],
+    /// Decoded pictures, and behind them those that come in.
+    surfaces: Vec<Id>,
     coded: Id,
     coded_room: usize,
     /// Width and height of the surfaces.
@@ -74,14 +89,16 @@ impl Coder {
         device: &Rc<Device>,
         size: (u32, u32),
         packed: u32,
+        input: Input,
     ) -> Result<Self, Unusable> {
+        let inputs = if input == Input::Drawn { SURFACES } else { 1 };
         let (width, height) = (size.0.cast_signed(), size.1.cast_signed());
         let coded_room = size.0 as usize * size.1 as usize * 3 + 65_536;
         let mut coder = Self {
             device: Rc::clone(device),
             config: NONE,
             context: NONE,
-            surfaces: [NONE; 3],
+            surfaces: vec![NONE; DECODED + inputs],
             coded: NONE,
             coded_room,
             size,
@@ -136,7 +153,9 @@ impl Coder {
             )
         })?;
         coder.coded = coder.buffer(CODED, coded_room, ptr::null_mut())?;
-        coder.make_image()?;
+        if input == Input::Copied {
+            coder.make_image()?;
+        }
         Ok(coder)
     }
 
@@ -145,7 +164,7 @@ impl Coder {
         let (va, display) = (&self.device.va, self.device.display);
         let mut image = Image::default();
         // SAFETY: an initialised display, its surface, and room for the result.
-        let status = unsafe { (va.derive_image)(display, self.surfaces[0], &raw mut image) };
+        let status = unsafe { (va.derive_image)(display, self.input(0), &raw mut image) };
         if status == SUCCESS {
             (self.image, self.derived) = (image, true);
             if self.suits(&image) {
@@ -182,7 +201,17 @@ impl Coder {
             && fits(1, height / 2)
     }
 
-    /// Lets `write` change the rows of the picture that comes in. They keep what was written before.
+    /// The surface with this number of those that come in; none if there is none.
+    fn input(&self, number: usize) -> Id {
+        self.surfaces.get(DECODED + number).copied().unwrap_or(NONE)
+    }
+
+    /// The device, and the surfaces that come in.
+    pub(in crate::video::vaapi) fn inputs(&self) -> (&Device, &[Id]) {
+        (&self.device, self.surfaces.get(DECODED..).unwrap_or_default())
+    }
+
+    /// Lets `write` change the rows of the picture that is copied. They keep what was written before.
     pub(in crate::video::vaapi) fn write(
         &mut self,
         write: impl FnOnce(Rows<'_>),
@@ -219,7 +248,7 @@ impl Coder {
         done("vaPutImage", unsafe {
             (va.put_image)(
                 display,
-                self.surfaces[0],
+                self.input(0),
                 self.image.id,
                 0,
                 0,
@@ -234,8 +263,8 @@ impl Coder {
     }
 
     /// The surfaces of decoded pictures.
-    pub(in crate::video::vaapi) const fn decoded(&self) -> [Id; 2] {
-        [self.surfaces[1], self.surfaces[2]]
+    pub(in crate::video::vaapi) fn decoded(&self) -> [Id; DECODED] {
+        [self.surfaces[0], self.surfaces[1]]
     }
 
     /// The buffer that `coded_buf` names.
@@ -266,14 +295,16 @@ impl Coder {
         self.buffer(kind, size_of::<T>(), (&raw mut value).cast())
     }
 
-    /// Encodes the picture that was written, and appends it to `stream`.
+    /// Encodes the picture in a surface of those that come in, and appends it to `stream`.
     pub(in crate::video::vaapi) fn encode(
         &mut self,
+        input: usize,
         job: &Job<'_>,
         stream: &mut Vec<u8>,
     ) -> Result<(), Unusable> {
         let mut buffers = Vec::new();
-        let encoded = self.submit(job, &mut buffers).and_then(|()| self.take(stream));
+        let encoded =
+            self.submit(self.input(input), job, &mut buffers).and_then(|()| self.take(stream));
         for buffer in buffers {
             // SAFETY: it was made for this picture, which is finished or given up.
             unsafe { (self.device.va.destroy_buffer)(self.device.display, buffer) };
@@ -282,7 +313,7 @@ impl Coder {
     }
 
     /// Hands everything over, in the order that most applications use, and waits.
-    fn submit(&self, job: &Job<'_>, buffers: &mut Vec<Id>) -> Result<(), Unusable> {
+    fn submit(&self, input: Id, job: &Job<'_>, buffers: &mut Vec<Id>) -> Result<(), Unusable> {
         if let Some(sequence) = job.sequence {
             buffers.push(self.parameters(SEQUENCE, sequence)?);
         }
@@ -301,13 +332,13 @@ impl Coder {
         let count = c_int::try_from(buffers.len()).unwrap_or(c_int::MAX);
         // SAFETY: the context of this display, its surface, and as many of its buffers as the number says.
         unsafe {
-            done("vaBeginPicture", (va.begin_picture)(display, self.context, self.surfaces[0]))?;
+            done("vaBeginPicture", (va.begin_picture)(display, self.context, input))?;
             let rendered = (va.render_picture)(display, self.context, buffers.as_mut_ptr(), count);
             // Ended in any case: a picture that was begun is never left open.
             let ended = (va.end_picture)(display, self.context);
             done("vaRenderPicture", rendered)?;
             done("vaEndPicture", ended)?;
-            done("vaSyncSurface", (va.sync_surface)(display, self.surfaces[0]))
+            done("vaSyncSurface", (va.sync_surface)(display, input))
         }
     }
 
@@ -375,7 +406,8 @@ impl Drop for Coder {
                 (va.destroy_context)(display, self.context);
             }
             if self.surfaces[0] != NONE {
-                (va.destroy_surfaces)(display, self.surfaces.as_mut_ptr(), 3);
+                let count = self.surfaces.len() as c_int;
+                (va.destroy_surfaces)(display, self.surfaces.as_mut_ptr(), count);
             }
             if self.config != NONE {
                 (va.destroy_config)(display, self.config);

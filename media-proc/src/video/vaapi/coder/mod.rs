@@ -2,4 +2,4 @@
 
 mod ffi;
 
-pub(super) use ffi::{Coder, Job, Rows};
+pub(super) use ffi::{Coder, Input, Job, Rows};
