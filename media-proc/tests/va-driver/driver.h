@@ -1,4 +1,4 @@
-/* A VA-API driver for tests; ../vaapi.rs says what for. */
+/* A VA-API driver for tests; ../vaapi says what for. */
 
 #ifndef LUMEN_TEST_VA_DRIVER_H
 #define LUMEN_TEST_VA_DRIVER_H

@@ -3,6 +3,8 @@
 //! reconstructed, for drivers of every kind that is met. Not a `#[test]`: libva looks for a driver by the
 //! environment, and by what libdrm says of a device. The program starts itself anew with each check.
 
+mod stream;
+
 use std::{
     env, fs,
     fs::File,
@@ -21,8 +23,6 @@ use lumen_ipc::{
 };
 use lumen_ipc_runtime::confine;
 use lumen_media::{
-    convert::{Frame, MacroblockMap, Planes},
-    effort::Effort,
     policy,
     trial::{
         clock::{Pace, measure},
@@ -30,11 +30,13 @@ use lumen_media::{
         stages::Encoding,
     },
     video::{
-        self, Picture, PictureKind, Quantizer,
+        self, PictureKind,
         vaapi::{Device, Encoder},
     },
 };
-use openh264::{decoder::Decoder, formats::YUVSource};
+use openh264::decoder::Decoder;
+
+use self::stream::{Stream, open, shown_by_ffmpeg, size, told};
 
 /// Where the driver is built.
 const DRIVERS: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/va-driver");
@@ -59,6 +61,10 @@ const CHECKS: &[Check] = &[
     ("stream-decodes-to-what-the-driver-reconstructed", OLD_MESA, stream),
     ("stream-decodes-to-what-the-driver-reconstructed", NEW_MESA, stream),
     ("stream-decodes-to-what-the-driver-reconstructed", CLOSED, stream),
+    ("stream-that-is-drawn-decodes-to-what-the-driver-reconstructed", INTEL, drawn),
+    ("stream-that-is-drawn-decodes-to-what-the-driver-reconstructed", LOW_POWER, drawn),
+    ("stream-that-is-drawn-decodes-to-what-the-driver-reconstructed", NEW_MESA, drawn),
+    ("driver-that-shows-its-memory-to-nobody-is-refused", "exports 0\n", shows_nothing),
     ("driver-encodes-while-media-is-confined", NEW_MESA, confined),
     ("forbidden-call-fails-in-a-trial-and-the-driver-is-measured", OLD_MESA, trial),
     ("driver-that-fails-is-found-out", "fault fails\nat 3\n", |_| {
@@ -127,7 +133,36 @@ fn check_all() -> Result<()> {
             if personality == ABORTS { end.signal() == Some(6) } else { end.success() };
         ensure!(as_it_should, "{name} with {personality:?}: {end}");
     }
-    without_a_driver(&folder)
+    without_a_driver(&folder)?;
+    referee(&folder)
+}
+
+/// The driver as another program uses it: so it is VA-API's, and not merely what media asks for.
+fn referee(folder: &Path) -> Result<()> {
+    let (file, video) = (folder.join("personality-referee"), folder.join("referee.h264"));
+    let log = file.with_extension("log");
+    // What an earlier run has left; there need be none.
+    let _ = fs::remove_file(&log);
+    fs::write(&file, format!("log {}\n", log.display()))?;
+    let mut ffmpeg = with_driver(Command::new("ffmpeg"), folder);
+    ffmpeg.args(["-v", "error", "-init_hw_device", "vaapi=device:/dev/null"]).args([
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc=size=322x178:rate=30:duration=1",
+        "-filter_hw_device",
+        "device",
+        "-vf",
+        "format=nv12,hwupload",
+    ]);
+    ffmpeg.args(["-c:v", "h264_vaapi", "-profile:v", "constrained_baseline", "-rc_mode", "CQP"]);
+    ffmpeg.args(["-qp", "24", "-bf", "0", "-g", "10", "-y"]).arg(&video);
+    let end = ffmpeg.env("LUMEN_TEST_VA", &file).status().context("starting ffmpeg")?;
+    ensure!(end.success(), "ffmpeg's h264_vaapi does not encode by the driver");
+    let made: Vec<u64> = told(&file)?.into_iter().map(|(.., hash)| hash).collect();
+    ensure!(made.len() == 30, "{} pictures instead of thirty", made.len());
+    ensure!(shown_by_ffmpeg(&video, size(322, 178))? == made, "ffmpeg shows something else");
+    Ok(())
 }
 
 fn start(folder: &Path, number: usize, personality: &str) -> Result<Child> {
@@ -142,7 +177,10 @@ fn start(folder: &Path, number: usize, personality: &str) -> Result<Child> {
 }
 
 fn child(drivers: &Path) -> Command {
-    let mut child = Command::new(env::current_exe().expect("its path"));
+    with_driver(Command::new(env::current_exe().expect("its path")), drivers)
+}
+
+fn with_driver(mut child: Command, drivers: &Path) -> Command {
     child.env("LIBVA_DRIVERS_PATH", drivers).env("LIBVA_MESSAGING_LEVEL", "0");
     child.env_remove("LIBVA_DRIVER_NAME").env("LD_PRELOAD", drivers.join("libdrm-vgem.so"));
     child
@@ -178,134 +216,22 @@ fn device() -> Result<Rc<Device>> {
     Ok(Rc::new(Device::open(node)?))
 }
 
-fn size(width: u16, height: u16) -> FrameSize {
-    FrameSize::new(width, height).expect("a legal size")
-}
-
-fn open(device: &Rc<Device>, size: FrameSize) -> Result<Encoder> {
-    Ok(Encoder::open(device, size, Fps::clamped(60), Kbps::clamped(20_000))?)
-}
-
-/// Pixel `at` of a page with letters that has scrolled by `top`.
-fn page(size: FrameSize, top: usize) -> Vec<u8> {
-    let width = usize::from(size.width());
-    let pixels = (0..width * usize::from(size.height())).flat_map(|at| {
-        let (x, y) = (at % width, at / width + top);
-        let chance = (x / 7 + y / 14 * 97 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let stroke = chance >> ((y % 14 / 2) * 3 + x % 7 / 3) & 1 == 1;
-        match (x > 100, stroke) {
-            (true, _) => [(x * y / 9) as u8, (x + y) as u8, (y / 2) as u8, 0],
-            (false, true) => [(chance >> 20) as u8 / 2, 30, 60, 0],
-            (false, false) => [250, 250, 245, 0],
-        }
-    });
-    pixels.collect()
-}
-
-/// A stream of one size, as it was encoded.
-struct Stream {
-    encoder: Encoder,
-    planes: Planes,
-    bytes: Vec<u8>,
-    decoder: Decoder,
-    /// What openh264 shows.
-    shown: Vec<u64>,
-    quantizers: Vec<(bool, u8)>,
-}
-
-/// FNV-1a of 64 bits.
-fn hash<'bytes>(bytes: impl IntoIterator<Item = &'bytes u8>) -> u64 {
-    bytes.into_iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
-    })
-}
-
-impl Stream {
-    fn open(device: &Rc<Device>, size: FrameSize) -> Result<Self> {
-        Ok(Self {
-            encoder: open(device, size)?,
-            planes: Planes::new(size),
-            bytes: Vec::new(),
-            decoder: Decoder::new()?,
-            shown: Vec::new(),
-            quantizers: Vec::new(),
-        })
-    }
-
-    /// Shows the page from row `top` on.
-    fn scroll(&mut self, top: usize) -> Result<()> {
-        let (size, pixels) = (self.planes.size(), page(self.planes.size(), top));
-        let frame = Frame::new(&pixels, size.stride_bytes(), size)?;
-        Ok(self.planes.update(frame, &MacroblockMap::whole(size))?)
-    }
-
-    fn encode(&mut self, kind: PictureKind, changed: bool, quantizer: u8) -> Result<()> {
-        let size = self.planes.size();
-        let changed =
-            if changed { MacroblockMap::whole(size) } else { MacroblockMap::constant(size) };
-        let quantizer = Quantizer::nearest(quantizer);
-        let (planes, effort) = (&self.planes, Effort::Quick);
-        let picture = Picture { planes, changed: &changed, kind, quantizer, effort };
-        let unit = self.encoder.encode(picture)?;
-        let key = kind == PictureKind::Key;
-        ensure!((unit.key, unit.direct) == (key, false), "a picture of another kind");
-        self.bytes.extend_from_slice(unit.bytes);
-        self.quantizers.push((key, quantizer.value()));
-        let shown = self.decoder.decode(unit.bytes)?.context("openh264 shows nothing")?;
-        let (width, height) = shown.dimensions();
-        ensure!((width, height) == (size.width().into(), size.height().into()), "{width}x{height}");
-        let planes = [(shown.y(), 0, 1), (shown.u(), 1, 2), (shown.v(), 2, 2)];
-        let strides: [usize; 3] = shown.strides().into();
-        let mut all = Vec::new();
-        for (plane, number, part) in planes {
-            for row in plane.chunks(strides[number]).take(height / part) {
-                all.extend_from_slice(&row[..width / part]);
-            }
-        }
-        self.shown.push(hash(&all));
-        if quantizer == Quantizer::FINEST {
-            let luma = all.iter().zip(self.planes.luma());
-            let most = luma.map(|(shown, meant)| shown.abs_diff(*meant)).max();
-            ensure!(most.is_some_and(|most| most <= 4), "a sample is off by {most:?}");
-        }
-        Ok(())
-    }
-
-    /// What ffmpeg shows.
-    fn shown_by_ffmpeg(&self, file: &Path) -> Result<Vec<u64>> {
-        let file = file.with_extension("h264");
-        fs::write(&file, &self.bytes)?;
-        let mut ffmpeg = Command::new("ffmpeg");
-        ffmpeg.args(["-v", "error", "-f", "h264", "-i"]).arg(&file);
-        ffmpeg.args(["-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"]);
-        let output = ffmpeg.output().context("tests/install.sh test installs ffmpeg")?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success() && said.is_empty(), "ffmpeg: {said}");
-        let size = self.planes.size();
-        let length = usize::from(size.width()) * usize::from(size.height()) * 3 / 2;
-        Ok(output.stdout.chunks_exact(length).map(hash).collect())
-    }
-}
-
-/// The pictures that the driver has told of: key or not, quantizer, hash.
-fn told(personality: &Path) -> Result<Vec<(bool, u8, u64)>> {
-    let text = fs::read_to_string(personality.with_extension("log"))?;
-    let line = |line: &str| -> Result<(bool, u8, u64)> {
-        let [kind, quantizer, hash] = line.split(' ').collect::<Vec<_>>()[..] else {
-            bail!("the driver's log has {line:?}")
-        };
-        Ok((kind == "idr", quantizer.parse()?, u64::from_str_radix(hash, 16)?))
-    };
-    text.lines().map(line).collect()
-}
-
 /// Sizes that are and are not whole macroblocks; scrolling, keyframes on demand, refinement, and more pictures
 /// than a frame number can count.
 fn stream(personality: &Path) -> Result<()> {
+    streams(personality, Stream::open)
+}
+
+/// The same, drawn into the driver's surfaces.
+fn drawn(personality: &Path) -> Result<()> {
+    streams(personality, Stream::open_drawn)
+}
+
+fn streams(personality: &Path, open: fn(&Rc<Device>, FrameSize) -> Result<Stream>) -> Result<()> {
     let device = device()?;
     let mut before = 0;
     for (size, count) in [(size(64, 64), 600), (size(322, 178), 12), (size(640, 360), 6)] {
-        let mut stream = Stream::open(&device, size)?;
+        let mut stream = open(&device, size)?;
         stream.scroll(0)?;
         stream.encode(PictureKind::Key, true, 30)?;
         for number in 1..=count {
@@ -425,6 +351,16 @@ fn refused(because: &str) -> Result<()> {
     let reason = device().err().context("the device is taken")?.to_string();
     ensure!(reason.contains(because), "{reason}");
     Ok(())
+}
+
+fn shows_nothing(_: &Path) -> Result<()> {
+    let refused = Stream::open_drawn(&device()?, size(64, 64)).err();
+    let reason = refused.context("it is taken")?.to_string();
+    ensure!(reason == "vaExportSurfaceHandle failed with 0x24", "{reason}");
+    // What is copied to it is encoded all the same.
+    let mut stream = Stream::open(&device()?, size(64, 64))?;
+    stream.scroll(0)?;
+    stream.encode(PictureKind::Key, true, 4)
 }
 
 fn too_large() -> Result<()> {
