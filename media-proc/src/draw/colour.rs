@@ -53,7 +53,8 @@ pub fn chroma(colours: [[u8; 3]; 4]) -> [u8; 2] {
 }
 
 /// The shader that makes luma (one channel) or chroma (two) of the pixels of a texture as large as the
-/// picture.
+/// picture. The parameters are where its last pixel is. Surfaces of whole macroblocks go on beyond the picture:
+/// there its edge is repeated, which costs the fewest bits.
 #[must_use]
 pub fn shader(channels: Channels) -> String {
     let body = if channels == Channels::Two {
@@ -79,7 +80,10 @@ pub fn shader(channels: Channels) -> String {
          uniform vec4 parameters;
          in vec2 place_of;
          out vec4 result;
-         ivec3 pixel(ivec2 place) {{ return ivec3(texelFetch(picture, place, 0).rgb * 255.0 + 0.5); }}
+         ivec3 pixel(ivec2 place) {{
+             ivec2 there = min(place, ivec2(parameters.xy));
+             return ivec3(texelFetch(picture, there, 0).rgb * 255.0 + 0.5);
+         }}
          void main() {{ {body} }}"
     )
 }

@@ -19,13 +19,16 @@ pub mod gl;
 pub mod place;
 mod probe;
 
-pub use self::probe::differences;
+pub use self::probe::{Pattern, differences};
 
 use std::os::fd::OwnedFd;
 
 use lumen_ipc::{
-    message::frames::{Colour, Content, Layer, Layers, PixelFormat, Rect},
-    units::{FrameSize, SlotIndex},
+    message::frames::{
+        Changed, Colour, Content, Crop, Layer, LayerList, Layers, PixelFormat, Place, Rect,
+        Transform,
+    },
+    units::{BufferSize, FrameSize, SlotIndex},
 };
 
 use self::gl::{Channels, Corner, Gl, Program, Target, Texture, Unusable};
@@ -40,6 +43,8 @@ pub struct Canvas {
     picture: Option<Picture>,
     /// The one pixel of layers of one colour.
     dot: Texture,
+    /// Pixels of a frame that was drawn elsewhere, on their way into the picture.
+    sheet: Option<Sheet>,
     /// Samples on their way into the planes.
     samples: Vec<u8>,
 }
@@ -56,10 +61,20 @@ struct Programs {
 struct Picture {
     size: FrameSize,
     pixels: Target,
-    luma: Target,
-    chroma: Target,
+    /// Its samples on their way to the processor, once it wants them.
+    samples: Option<(Target, Target)>,
     /// Whether it shows the frame before.
     current: bool,
+}
+
+/// One texture for all slots.
+#[derive(Debug)]
+struct Sheet(Texture);
+
+impl Sources for Sheet {
+    fn texture(&self, _: SlotIndex) -> Option<&Texture> {
+        Some(&self.0)
+    }
 }
 
 /// A driver draws something else than it is told.
@@ -140,8 +155,15 @@ impl Canvas {
         };
         let longest_side = gl.longest_side();
         let dot = gl.bgra((1, 1))?;
-        let mut canvas =
-            Self { gl, programs, longest_side, picture: None, dot, samples: Vec::new() };
+        let mut canvas = Self {
+            gl,
+            programs,
+            longest_side,
+            picture: None,
+            dot,
+            sheet: None,
+            samples: Vec::new(),
+        };
         probe::try_out(&mut canvas)?;
         Ok(canvas)
     }
@@ -177,6 +199,12 @@ impl Canvas {
         }
     }
 
+    /// Gives back the memory of the picture: nobody watches.
+    pub fn rest(&mut self) {
+        (self.picture, self.sheet, self.samples) = (None, None, Vec::new());
+        self.gl.tidy();
+    }
+
     /// Draws a frame whose `damage` differs from the one before, and reads the macroblocks in `changed` into
     /// `planes`. When this returns, every buffer has been read.
     ///
@@ -189,6 +217,21 @@ impl Canvas {
         sources: &impl Sources,
         (planes, changed): (&mut Planes, &MacroblockMap),
     ) -> Result<(), Unusable> {
+        self.compose(layers, damage, sources)?;
+        self.read(planes, changed)
+    }
+
+    /// Draws a frame whose `damage` differs from the one before, into the picture only. Buffers may still be read
+    /// afterwards, until [`Canvas::read`] or [`Canvas::finish`].
+    ///
+    /// # Errors
+    /// The driver has failed.
+    pub fn compose(
+        &mut self,
+        layers: &Layers,
+        damage: &[Rect],
+        sources: &impl Sources,
+    ) -> Result<(), Unusable> {
         self.gl.tidy();
         let mut picture = match self.picture.take() {
             Some(picture) if picture.size == layers.size => picture,
@@ -196,14 +239,47 @@ impl Canvas {
         };
         let all = [whole(layers.size)];
         let parts = if picture.current { damage } else { &all };
-        self.compose(&picture, layers, parts, sources);
+        self.paint(&picture, layers, parts, sources);
         picture.current = true;
-        self.read(&picture, planes, changed)?;
         self.picture = Some(picture);
-        Ok(())
+        self.gl.check("drawing")
     }
 
-    fn compose(&self, picture: &Picture, layers: &Layers, parts: &[Rect], sources: &impl Sources) {
+    /// Takes over a frame that was drawn elsewhere, rows of BGRX that are `stride` bytes apart and whose `damage`
+    /// differs from the one before.
+    ///
+    /// # Errors
+    /// The driver has failed, or has no room.
+    pub fn take_over(
+        &mut self,
+        size: FrameSize,
+        (pixels, stride): (&[u8], usize),
+        damage: &[Rect],
+    ) -> Result<(), Unusable> {
+        let sides = (size.width(), size.height());
+        let sheet = match self.sheet.take() {
+            Some(sheet) if sheet.0.size() == sides => sheet,
+            _ => Sheet(self.gl.bgra(sides)?),
+        };
+        let all = [whole(size)];
+        let known = self.picture.as_ref().is_some_and(|it| it.size == size && it.current);
+        let parts = if known { damage } else { &all };
+        parts.iter().for_each(|part| self.gl.upload(&sheet.0, pixels, stride, *part));
+        let layers = one_buffer(size).ok_or(Unusable::Lacks("room for a picture"))?;
+        let taken = self.compose(&layers, parts, &sheet);
+        self.sheet = Some(sheet);
+        taken
+    }
+
+    /// Waits until everything has been drawn, and every buffer read.
+    ///
+    /// # Errors
+    /// The driver has failed.
+    pub fn finish(&self) -> Result<(), Unusable> {
+        self.gl.finish()
+    }
+
+    fn paint(&self, picture: &Picture, layers: &Layers, parts: &[Rect], sources: &impl Sources) {
         self.gl.draw_to(&picture.pixels);
         for part in parts {
             self.gl.only_in(*part);
@@ -243,47 +319,86 @@ impl Canvas {
         }
     }
 
-    /// Makes samples of the changed macroblocks and reads them.
-    fn read(
-        &mut self,
-        picture: &Picture,
-        planes: &mut Planes,
-        changed: &MacroblockMap,
-    ) -> Result<(), Unusable> {
+    /// Makes samples of the picture's changed macroblocks and reads them into `planes`. Without a picture of their
+    /// size nothing is read.
+    ///
+    /// # Errors
+    /// The driver has failed.
+    pub fn read(&mut self, planes: &mut Planes, changed: &MacroblockMap) -> Result<(), Unusable> {
+        let Some(mut picture) = self.picture.take().filter(|it| it.size == planes.size()) else {
+            return Ok(());
+        };
+        let (width, height) = (picture.size.width(), picture.size.height());
+        let (luma, chroma) = match picture.samples.take() {
+            Some(samples) => samples,
+            None => (
+                self.gl.target((width, height), Channels::One)?,
+                self.gl.target((width / 2, height / 2), Channels::Two)?,
+            ),
+        };
         let parts = changed.rects();
-        let pixels = Some((picture.pixels.texture(), false));
+        self.convert(picture.pixels.texture(), (&luma, &chroma), &parts);
+        for part in &parts {
+            self.read_part((&luma, &chroma), *part, planes)?;
+        }
+        picture.samples = Some((luma, chroma));
+        self.picture = Some(picture);
+        self.gl.check("drawing")
+    }
+
+    /// Makes samples of `parts` of a picture, whose edges are even.
+    fn convert(&self, pixels: &Texture, (luma, chroma): (&Target, &Target), parts: &[Rect]) {
+        let (width, height) = pixels.size();
+        let parameters = [width - 1, height - 1, 0, 0].map(f32::from);
+        let pixels = Some((pixels, false));
         for (target, program, half) in
-            [(&picture.luma, &self.programs.luma, 1), (&picture.chroma, &self.programs.chroma, 2)]
+            [(luma, &self.programs.luma, 1), (chroma, &self.programs.chroma, 2)]
         {
             self.gl.draw_to(target);
-            for part in &parts {
+            for part in parts {
                 self.gl.only_in(scaled(*part, half));
-                self.gl.rectangle(program, pixels, &EVERYWHERE, (false, [0.0; 4]));
+                self.gl.rectangle(program, pixels, &EVERYWHERE, (false, parameters));
             }
         }
-        for part in &parts {
-            let length = usize::from(part.width) * usize::from(part.height);
-            self.samples.resize(length, 0);
-            self.gl.read(&picture.luma, *part, &mut self.samples)?;
-            planes.set_luma(*part, &self.samples);
-            self.gl.read(&picture.chroma, scaled(*part, 2), &mut self.samples[..length / 2])?;
-            planes.set_chroma(*part, &self.samples[..length / 2]);
-        }
-        self.gl.check("drawing")
+    }
+
+    fn read_part(
+        &mut self,
+        (luma, chroma): (&Target, &Target),
+        part: Rect,
+        planes: &mut Planes,
+    ) -> Result<(), Unusable> {
+        let length = usize::from(part.width) * usize::from(part.height);
+        self.samples.resize(length, 0);
+        self.gl.read(luma, part, &mut self.samples)?;
+        planes.set_luma(part, &self.samples);
+        self.gl.read(chroma, scaled(part, 2), &mut self.samples[..length / 2])?;
+        planes.set_chroma(part, &self.samples[..length / 2]);
+        Ok(())
     }
 }
 
 impl Picture {
     fn new(gl: &Gl, size: FrameSize) -> Result<Self, Unusable> {
-        let (width, height) = (size.width(), size.height());
-        Ok(Self {
-            size,
-            pixels: gl.target((width, height), Channels::Four)?,
-            luma: gl.target((width, height), Channels::One)?,
-            chroma: gl.target((width / 2, height / 2), Channels::Two)?,
-            current: false,
-        })
+        let pixels = gl.target((size.width(), size.height()), Channels::Four)?;
+        Ok(Self { size, pixels, samples: None, current: false })
     }
+}
+
+/// A frame that shows one buffer of its own size.
+#[must_use]
+pub fn one_buffer(size: FrameSize) -> Option<Layers> {
+    let buffer = BufferSize::from(size);
+    let content = Content::Buffer {
+        slot: SlotIndex::clamped(0),
+        crop: Crop::whole(buffer),
+        transform: Transform::Normal,
+        changed: Changed::new(Vec::new()).ok()?,
+    };
+    let place = Place::new(0, 0, size.width().into(), size.height().into()).ok()?;
+    let layer = Layer { content, place, alpha: u8::MAX, opaque: true };
+    let ground = Colour { red: 0, green: 0, blue: 0, alpha: u8::MAX };
+    Some(Layers { size, ground, list: LayerList::new(vec![layer]).ok()? })
 }
 
 /// How a layer is painted: over what is there unless it hides that, and with which parameters.

@@ -5,51 +5,39 @@
 //! drawn. Its samples are compared with those that [`super::colour`] computes from the same pixels.
 
 use lumen_ipc::{
-    message::frames::{
-        Changed, Colour, Content, Crop, Layer, LayerList, Layers, Place, Rect, Transform,
-    },
+    message::frames::{Changed, Content, Crop, Layer, LayerList, Layers, Place, Rect, Transform},
     units::{BufferSize, FrameSize, SlotIndex},
 };
 
-use super::{
-    CannotDraw, Canvas, Sources, colour,
-    gl::{Texture, Unusable},
-};
+use super::{CannotDraw, Canvas, Sheet, colour, gl::Unusable, one_buffer};
 use crate::convert::{MacroblockMap, Planes};
 
 /// The pattern's sides: more than one run of macroblocks, and one that is cut short.
 const WIDTH: u16 = 150;
 const HEIGHT: u16 = 72;
-/// A window on it, and where it is after it has been moved.
+/// A window on it.
 const WINDOW: Rect = Rect { x: 40, y: 20, width: 30, height: 18 };
 
-/// One texture for all slots.
-struct One(Texture);
-
-impl Sources for One {
-    fn texture(&self, _: SlotIndex) -> Option<&Texture> {
-        Some(&self.0)
-    }
+/// A pattern as large as a frame, whose frames show a window or none by turns.
+#[derive(Debug)]
+pub struct Pattern {
+    size: FrameSize,
+    pixels: Vec<u8>,
+    sheet: Sheet,
 }
 
 /// Draws the pattern.
 pub(super) fn try_out(canvas: &mut Canvas) -> Result<(), CannotDraw> {
     let size = FrameSize::nearest(WIDTH.into(), HEIGHT.into());
-    let pixels = pattern();
-    let texture = canvas.gl().bgra((WIDTH, HEIGHT))?;
-    let all = Rect { x: 0, y: 0, width: WIDTH, height: HEIGHT };
-    canvas.gl().upload(&texture, &pixels, usize::from(WIDTH) * 4, all);
-    let sources = One(texture);
+    let pattern = Pattern::new(canvas, size)?;
     let mut planes = Planes::new(size);
     let mut wrong = 0;
-    for (window, damage) in [(false, all), (true, WINDOW)] {
-        let layers = layers(size, window).ok_or(Unusable::Lacks("room for a pattern"))?;
-        let mut changed = MacroblockMap::constant(size);
-        changed.mark(damage);
-        canvas.draw(&layers, &[damage], &sources, (&mut planes, &changed))?;
-        wrong += differences(&planes, &|x, y| shown(&pixels, window, x, y));
+    for number in 0..2 {
+        let changed = pattern.draw(canvas, number)?;
+        canvas.read(&mut planes, &changed)?;
+        wrong += pattern.wrong(&planes, number);
     }
-    canvas.gl().finish()?;
+    canvas.finish()?;
     canvas.picture = None;
     match wrong {
         0 => Ok(()),
@@ -57,52 +45,92 @@ pub(super) fn try_out(canvas: &mut Canvas) -> Result<(), CannotDraw> {
     }
 }
 
+impl Pattern {
+    /// A pattern of this size.
+    ///
+    /// # Errors
+    /// The driver has no room.
+    pub fn new(canvas: &Canvas, size: FrameSize) -> Result<Self, Unusable> {
+        let (width, height) = (size.width(), size.height());
+        let pixels = pattern(u32::from(width) * u32::from(height));
+        let sheet = Sheet(canvas.gl().bgra((width, height))?);
+        let all = Rect { x: 0, y: 0, width, height };
+        canvas.gl().upload(&sheet.0, &pixels, usize::from(width) * 4, all);
+        Ok(Self { size, pixels, sheet })
+    }
+
+    /// Draws the frame with this number, and says what differs from the one before.
+    ///
+    /// # Errors
+    /// The driver has failed.
+    pub fn draw(&self, canvas: &mut Canvas, number: usize) -> Result<MacroblockMap, Unusable> {
+        let (width, height) = (self.size.width(), self.size.height());
+        let damage = if number == 0 { Rect { x: 0, y: 0, width, height } } else { WINDOW };
+        let layers = layers(self.size, has_window(number));
+        let layers = layers.ok_or(Unusable::Lacks("room for a pattern"))?;
+        if number == 0 {
+            canvas.missed_a_frame();
+        }
+        canvas.compose(&layers, &[damage], &self.sheet)?;
+        let mut changed = MacroblockMap::constant(self.size);
+        changed.mark(damage);
+        Ok(changed)
+    }
+
+    /// How many of these samples are not the frame's with this number.
+    #[must_use]
+    pub fn wrong(&self, planes: &Planes, number: usize) -> usize {
+        differences(planes, &|x, y| self.shown(has_window(number), x, y))
+    }
+
+    /// The colour that the frame has at a place.
+    fn shown(&self, window: bool, x: u16, y: u16) -> [u8; 3] {
+        let Rect { x: left, y: top, width, height } = WINDOW;
+        let inside = (left..left + width).contains(&x) && (top..top + height).contains(&y);
+        let (x, y) = match window && inside {
+            true => (width - 1 - (x - left), height - 1 - (y - top)),
+            false => (x, y),
+        };
+        let at = (usize::from(y) * usize::from(self.size.width()) + usize::from(x)) * 4;
+        match self.pixels.get(at..at + 3) {
+            Some(&[blue, green, red]) => [red, green, blue],
+            _ => [0; 3],
+        }
+    }
+}
+
+const fn has_window(number: usize) -> bool {
+    number % 2 == 1
+}
+
 /// Pixels of BGRA with every value in every channel, and no regularity that hides an error.
-fn pattern() -> Vec<u8> {
+fn pattern(pixels: u32) -> Vec<u8> {
     let pixel = |number: u32| {
         let mixed = number.wrapping_mul(2_654_435_761) ^ (number >> 3);
         let [blue, green, red, _] = mixed.to_le_bytes();
         [blue, green, red, 255]
     };
-    (0..u32::from(WIDTH) * u32::from(HEIGHT)).flat_map(pixel).collect()
+    (0..pixels).flat_map(pixel).collect()
 }
 
 fn layers(size: FrameSize, window: bool) -> Option<Layers> {
-    let buffer = BufferSize::new(WIDTH.into(), HEIGHT.into()).ok()?;
-    let part = |crop, transform, place: Rect, opaque| {
-        let content = Content::Buffer {
-            slot: SlotIndex::clamped(0),
-            crop,
-            transform,
-            changed: Changed::new(Vec::new()).ok()?,
-        };
-        let [x, y, width, height] = [place.x, place.y, place.width, place.height].map(i64::from);
-        Some(Layer { content, place: Place::new(x, y, width, height).ok()?, alpha: 255, opaque })
-    };
-    let all = Rect { x: 0, y: 0, width: WIDTH, height: HEIGHT };
-    let mut list = vec![part(Crop::whole(buffer), Transform::Normal, all, true)?];
-    if window {
-        let (width, height) = (f64::from(WINDOW.width), f64::from(WINDOW.height));
-        let crop = Crop::new([0.0, 0.0, width, height], buffer).ok()?;
-        list.push(part(crop, Transform::Turned180, WINDOW, false)?);
+    let mut layers = one_buffer(size)?;
+    if !window {
+        return Some(layers);
     }
-    let ground = Colour { red: 0, green: 0, blue: 0, alpha: 255 };
-    Some(Layers { size, ground, list: LayerList::new(list).ok()? })
-}
-
-/// The colour that the frame has at a place.
-fn shown(pixels: &[u8], window: bool, x: u16, y: u16) -> [u8; 3] {
-    let Rect { x: left, y: top, width, height } = WINDOW;
-    let inside = (left..left + width).contains(&x) && (top..top + height).contains(&y);
-    let (x, y) = match window && inside {
-        true => (width - 1 - (x - left), height - 1 - (y - top)),
-        false => (x, y),
+    let (width, height) = (f64::from(WINDOW.width), f64::from(WINDOW.height));
+    let content = Content::Buffer {
+        slot: SlotIndex::clamped(0),
+        crop: Crop::new([0.0, 0.0, width, height], BufferSize::from(size)).ok()?,
+        transform: Transform::Turned180,
+        changed: Changed::new(Vec::new()).ok()?,
     };
-    let at = (usize::from(y) * usize::from(WIDTH) + usize::from(x)) * 4;
-    match pixels.get(at..at + 3) {
-        Some(&[blue, green, red]) => [red, green, blue],
-        _ => [0; 3],
-    }
+    let [x, y, width, height] = [WINDOW.x, WINDOW.y, WINDOW.width, WINDOW.height].map(i64::from);
+    let place = Place::new(x, y, width, height).ok()?;
+    let mut list = layers.list.layers().to_vec();
+    list.push(Layer { content, place, alpha: 255, opaque: false });
+    layers.list = LayerList::new(list).ok()?;
+    Some(layers)
 }
 
 /// How many samples of `planes` are not those of a frame with these colours.

@@ -4,10 +4,8 @@
 use std::error::Error;
 
 use lumen_ipc::{
-    message::frames::{
-        Changed, Colour, Content, Crop, Layer, LayerList, Layers, Place, Rect, Transform,
-    },
-    units::{BufferSize, FrameSize, SlotIndex},
+    message::frames::{Layers, Rect},
+    units::SlotIndex,
 };
 
 use super::{clock::Stage, scene::Scene};
@@ -16,6 +14,7 @@ use crate::{
     draw::{
         Canvas, Sources,
         gl::{Texture, Unusable},
+        one_buffer,
     },
     effort::Effort,
     video::{Encoder, EncoderError, Picture, PictureKind, Quantizer},
@@ -82,25 +81,10 @@ impl<'scene> Drawing<'scene> {
     pub fn new(canvas: &'scene mut Canvas, scene: &'scene Scene) -> Result<Self, Unusable> {
         let size = scene.size();
         let texture = One(canvas.gl().bgra((size.width(), size.height()))?);
-        let layers = layers(size).ok_or(Unusable::Lacks("room for a picture"))?;
+        let layers = one_buffer(size).ok_or(Unusable::Lacks("room for a picture"))?;
         let (planes, whole) = (Planes::new(size), MacroblockMap::whole(size));
         Ok(Self { canvas, scene, number: 0, texture, layers, planes, whole })
     }
-}
-
-/// A frame that shows one buffer of its own size.
-fn layers(size: FrameSize) -> Option<Layers> {
-    let buffer = BufferSize::new(size.width().into(), size.height().into()).ok()?;
-    let content = Content::Buffer {
-        slot: SlotIndex::clamped(0),
-        crop: Crop::whole(buffer),
-        transform: Transform::Normal,
-        changed: Changed::new(Vec::new()).ok()?,
-    };
-    let place = Place::new(0, 0, size.width().into(), size.height().into()).ok()?;
-    let layer = Layer { content, place, alpha: u8::MAX, opaque: true };
-    let ground = Colour { red: 0, green: 0, blue: 0, alpha: u8::MAX };
-    Some(Layers { size, ground, list: LayerList::new(vec![layer]).ok()? })
 }
 
 impl Stage for Drawing<'_> {

@@ -98,11 +98,20 @@ impl Gl {
     /// The driver has no room, or does not draw to or read such pixels.
     pub fn target(&self, size: (u16, u16), channels: Channels) -> Result<Target, Unusable> {
         let texture = self.texture(size, None);
-        let mut framebuffer = 0;
         let (width, height) = (size.0.into(), size.1.into());
-        // SAFETY: a context is current; the texture is bound; there is room for the one name.
+        // SAFETY: a context is current; the texture is bound.
+        unsafe { (self.gl.texture_storage)(GL_TEXTURE_2D, 1, channels.internal(), width, height) };
+        self.target_in(texture, channels)
+    }
+
+    /// A texture to draw to, whose pixels have these channels.
+    ///
+    /// # Errors
+    /// The driver does not draw to or read such pixels.
+    pub fn target_in(&self, texture: Texture, channels: Channels) -> Result<Target, Unusable> {
+        let mut framebuffer = 0;
+        // SAFETY: a context is current, and the texture is its own; there is room for the one name.
         unsafe {
-            (self.gl.texture_storage)(GL_TEXTURE_2D, 1, channels.internal(), width, height);
             (self.gl.gen_framebuffers)(1, &raw mut framebuffer);
             (self.gl.bind_framebuffer)(GL_FRAMEBUFFER, framebuffer);
             (self.gl.framebuffer_texture)(
