@@ -18,7 +18,7 @@ use lumen_ipc::{
 use lumen_ipc_runtime::confine;
 use lumen_media::{
     convert::{Frame, MacroblockMap, Planes},
-    draw::{CannotDraw, Canvas, Sources, colour, differences, gl::Texture},
+    draw::{CannotDraw, Canvas, Sources, colour, differences, gl::Texture, shrink},
     policy,
 };
 
@@ -29,6 +29,7 @@ const CHECKS: &[Check] = &[
     ("frames-of-layers-have-the-samples-of-plain-numbers", "softpipe", random_frames),
     ("drawn-samples-are-within-one-of-those-of-the-processor", "llvmpipe", within_one),
     ("translucent-layers-are-within-one-of-plain-numbers", "llvmpipe", translucent),
+    ("frame-that-was-drawn-elsewhere-is-taken-over", "softpipe", taken_over),
     ("frame-after-a-missed-one-is-drawn-whole", "llvmpipe", missed),
     ("layer-without-a-texture-is-left-out", "llvmpipe", without_texture),
     ("driver-for-the-processor-is-refused-unless-it-is-welcome", "llvmpipe", software),
@@ -257,6 +258,8 @@ fn random_frames_on(canvas: &mut Canvas) -> Result<()> {
         let sources = sizes.map(|size| Source::random(canvas, size, &mut chance));
         let mut sources = Slots(sources.into_iter().collect::<Result<_>>()?);
         let mut planes = Planes::new(frame);
+        let small = FrameSize::new(width / 8 * 6, height / 8 * 6)?;
+        let mut surfaces = [canvas.own_surfaces(frame)?, canvas.own_surfaces(small)?];
         let mut panes: Vec<Pane> = Vec::new();
         let mut damage = vec![Rect { x: 0, y: 0, width, height }];
         for step in 0..12 {
@@ -264,8 +267,21 @@ fn random_frames_on(canvas: &mut Canvas) -> Result<()> {
             damage.iter().for_each(|rect| changed.mark(*rect));
             let layers = layers(frame, &panes, &sources.0)?;
             canvas.draw(&layers, &damage, &sources, (&mut planes, &changed))?;
-            let wrong = differences(&planes, &|x, y| shown(&panes, &sources.0, x, y));
+            let colour_at = |x, y| shown(&panes, &sources.0, x, y);
+            let wrong = differences(&planes, &colour_at);
             ensure!(wrong == 0, "{wrong} wrong samples at {frame}, step {step}: {panes:?}");
+            // An encoder's memory, which has missed what was drawn into its others.
+            for surfaces in &mut surfaces {
+                let filled = canvas.fill(surfaces, &changed)?;
+                let sizes = (frame, surfaces.size());
+                let mut drawn = Planes::new(sizes.1);
+                canvas.read_surface(surfaces, filled.surface, &mut drawn)?;
+                let wrong = match sizes.0 == sizes.1 {
+                    true => differences(&drawn, &colour_at),
+                    false => differences(&drawn, &|x, y| shrink::mean(sizes, (x, y), &colour_at)),
+                };
+                ensure!(wrong == 0, "{wrong} wrong samples in a surface, {sizes:?}, step {step}");
+            }
 
             damage = match chance.below(3) {
                 0 if !panes.is_empty() => {
@@ -367,6 +383,48 @@ fn missed() -> Result<()> {
     canvas.draw(&layers, &damage, &sources, (&mut planes, &MacroblockMap::whole(frame)))?;
     let wrong = differences(&planes, &|x, y| shown(&[pane], &sources.0, x, y));
     ensure!(wrong == 0, "{wrong} wrong samples");
+    Ok(())
+}
+
+/// Frames whose rows are further apart than they are long, and of which only damage is looked at; then one of layers.
+fn taken_over() -> Result<()> {
+    let mut canvas = canvas()?;
+    let mut chance = Chance(17);
+    let frame = FrameSize::new(70, 40)?;
+    let (stride, all) = (80 * 4, Rect { x: 0, y: 0, width: 70, height: 40 });
+    let mut surfaces = canvas.own_surfaces(frame)?;
+    let mut pixels: Vec<u8> = (0..stride * 40).map(|_| chance.next() as u8).collect();
+    let parts = [
+        all,
+        Rect { x: 20, y: 6, width: 30, height: 20 },
+        Rect { x: 69, y: 39, width: 1, height: 1 },
+    ];
+    for part in parts {
+        let mut changed = MacroblockMap::constant(frame);
+        changed.mark(part);
+        for y in part.y..part.y + part.height {
+            let row = &mut pixels[usize::from(y) * stride..];
+            let columns = usize::from(part.x) * 4..usize::from(part.x + part.width) * 4;
+            row[columns].fill_with(|| chance.next() as u8);
+        }
+        canvas.take_over(frame, (&pixels, stride), &[part])?;
+        let filled = canvas.fill(&mut surfaces, &changed)?;
+        let mut planes = Planes::new(frame);
+        canvas.read_surface(&surfaces, filled.surface, &mut planes)?;
+        let colour_at = |x: u16, y: u16| {
+            let at = usize::from(y) * stride + usize::from(x) * 4;
+            [pixels[at + 2], pixels[at + 1], pixels[at]]
+        };
+        let wrong = differences(&planes, &colour_at);
+        ensure!(wrong == 0, "{wrong} wrong samples after {part:?}");
+    }
+    let layers = layers(frame, &[], &[])?;
+    canvas.compose(&layers, &[all], &Slots(Vec::new()))?;
+    let filled = canvas.fill(&mut surfaces, &MacroblockMap::whole(frame))?;
+    let mut planes = Planes::new(frame);
+    canvas.read_surface(&surfaces, filled.surface, &mut planes)?;
+    let wrong = differences(&planes, &|_, _| [GROUND.red, GROUND.green, GROUND.blue]);
+    ensure!(wrong == 0, "{wrong} samples are not the ground's");
     Ok(())
 }
 

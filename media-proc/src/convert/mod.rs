@@ -26,7 +26,7 @@ use yuv::{
 };
 
 pub use macroblocks::{MACROBLOCK, MacroblockMap, RowChanges, Run};
-pub use reduced::{Reduced, Reduction};
+pub use reduced::{Reduced, Reduction, Shrinking};
 
 /// Luma of black in limited range (BT.601, section 2.5.3).
 const BLACK: u8 = 16;

@@ -61,7 +61,7 @@ pub struct Reduced {
     whole: FrameSize,
     planes: Planes,
     changed: MacroblockMap,
-    luma: Grid,
+    luma: Shrinking,
     chroma: Grid,
     /// Whether nothing was computed yet.
     fresh: bool,
@@ -80,7 +80,7 @@ impl Reduced {
             whole,
             planes: Planes::new(size),
             changed: MacroblockMap::constant(size),
-            luma: Grid::new((from_width, width), (from_height, height)),
+            luma: Shrinking::new(whole, size),
             chroma: Grid::new(chroma.0, chroma.1),
             fresh: true,
             sums: Vec::new(),
@@ -97,17 +97,16 @@ impl Reduced {
     /// this was made for.
     pub fn update(&mut self, whole: &Planes, changed: &MacroblockMap) {
         debug_assert_eq!(self.whole, whole.size());
-        self.changed.clear();
         if std::mem::take(&mut self.fresh) {
             self.changed.mark_all();
         } else {
-            changed.runs().for_each(|run| self.changed.mark(self.luma.covering(run)));
+            self.changed = self.luma.changed(changed);
         }
         for run in self.changed.runs() {
             let half =
                 Run { x: run.x / 2, y: run.y / 2, width: run.width / 2, height: run.height / 2 };
             let Self { planes, luma, chroma, sums, .. } = self;
-            luma.fill(&whole.luma, &mut planes.luma, run, sums);
+            luma.pixels.fill(&whole.luma, &mut planes.luma, run, sums);
             chroma.fill(&whole.blue, &mut planes.blue, half, sums);
             chroma.fill(&whole.red, &mut planes.red, half, sums);
         }
@@ -123,6 +122,31 @@ impl Reduced {
     #[must_use]
     pub const fn changed(&self) -> &MacroblockMap {
         &self.changed
+    }
+}
+
+/// Which macroblocks of a smaller picture change with those of the whole one.
+#[derive(Clone, Debug)]
+pub struct Shrinking {
+    size: FrameSize,
+    pixels: Grid,
+}
+
+impl Shrinking {
+    /// From pictures of `whole` to smaller ones of `size`.
+    #[must_use]
+    pub fn new(whole: FrameSize, size: FrameSize) -> Self {
+        let (columns, rows) = (whole.width().into(), whole.height().into());
+        let (width, height) = (size.width().into(), size.height().into());
+        Self { size, pixels: Grid::new((columns, width), (rows, height)) }
+    }
+
+    /// What of the smaller picture changes with what `changed` names.
+    #[must_use]
+    pub fn changed(&self, changed: &MacroblockMap) -> MacroblockMap {
+        let mut smaller = MacroblockMap::constant(self.size);
+        changed.runs().for_each(|run| smaller.mark(self.pixels.covering(run)));
+        smaller
     }
 }
 

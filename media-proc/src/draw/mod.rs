@@ -1,9 +1,10 @@
 //! Draws frames of layers by a graphics processor, and reads them back as the planes that are encoded.
 //!
 //! A frame is drawn into a picture of RGBA that lives as long as its size: only damage is drawn again. From
-//! it a shader makes luma and chroma ([`colour`]), again of damage only, and the changed macroblocks are
-//! read back: a byte and a half for each pixel that changed, and nothing else leaves the graphics
-//! processor. Apps' memory of it is sampled as it is; other memory is uploaded, the changed parts only.
+//! it a shader makes luma and chroma ([`colour`]), again of damage only: into the memory of an encoder of the same
+//! graphics processor ([`Surfaces`]), which nothing leaves; or else the changed macroblocks are
+//! read back, a byte and a half for each pixel that changed. Apps' memory of it is sampled as it is; other memory is
+//! uploaded, the changed parts only.
 //!
 //! Before the first frame [`Canvas::open`] draws and reads a pattern and compares each sample with what it
 //! must be. So a driver that draws wrong is found out before it has shown anything.
@@ -18,8 +19,13 @@ mod egl;
 pub mod gl;
 pub mod place;
 mod probe;
+pub mod shrink;
+mod surfaces;
 
-pub use self::probe::{Pattern, differences};
+pub use self::{
+    probe::{Pattern, differences},
+    surfaces::{Filled, Surfaces},
+};
 
 use std::os::fd::OwnedFd;
 
@@ -54,6 +60,7 @@ struct Programs {
     layer: Program,
     luma: Program,
     chroma: Program,
+    shrink: Program,
 }
 
 /// A frame as it was drawn last.
@@ -152,6 +159,7 @@ impl Canvas {
             layer: gl.program(VERTEX, LAYER)?,
             luma: gl.program(VERTEX, &colour::shader(Channels::One))?,
             chroma: gl.program(VERTEX, &colour::shader(Channels::Two))?,
+            shrink: gl.program(VERTEX, shrink::SHADER)?,
         };
         let longest_side = gl.longest_side();
         let dot = gl.bgra((1, 1))?;

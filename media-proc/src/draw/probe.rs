@@ -9,7 +9,7 @@ use lumen_ipc::{
     units::{BufferSize, FrameSize, SlotIndex},
 };
 
-use super::{CannotDraw, Canvas, Sheet, colour, gl::Unusable, one_buffer};
+use super::{CannotDraw, Canvas, Sheet, Surfaces, colour, gl::Unusable, one_buffer, shrink};
 use crate::convert::{MacroblockMap, Planes};
 
 /// The pattern's sides: more than one run of macroblocks, and one that is cut short.
@@ -77,10 +77,30 @@ impl Pattern {
         Ok(changed)
     }
 
-    /// How many of these samples are not the frame's with this number.
+    /// How many of these samples are not the frame's with this number, at its size or at a smaller one.
     #[must_use]
     pub fn wrong(&self, planes: &Planes, number: usize) -> usize {
-        differences(planes, &|x, y| self.shown(has_window(number), x, y))
+        let whole = |x, y| self.shown(has_window(number), x, y);
+        let sizes = (self.size, planes.size());
+        if sizes.0 == sizes.1 {
+            return differences(planes, &whole);
+        }
+        differences(planes, &|x, y| shrink::mean(sizes, (x, y), &whole))
+    }
+
+    /// The same of a surface.
+    ///
+    /// # Errors
+    /// The driver has failed.
+    pub fn wrong_in(
+        &self,
+        canvas: &mut Canvas,
+        (surfaces, which): (&Surfaces, usize),
+        number: usize,
+    ) -> Result<usize, Unusable> {
+        let mut planes = Planes::new(surfaces.size());
+        canvas.read_surface(surfaces, which, &mut planes)?;
+        Ok(self.wrong(&planes, number))
     }
 
     /// The colour that the frame has at a place.
