@@ -5,12 +5,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::Text;
 
-/// A step of the ladder. The numbers are part of the interface; the first is for a graphics processor
-/// that encodes, too, which no build does yet.
+/// A step of the ladder. The numbers are part of the interface.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Rung {
-    /// A graphics processor draws the picture and converts its colours; the processor encodes it.
+    /// A graphics processor draws the picture, converts its colours and encodes it, all in its own memory.
+    Encoded,
+    /// A graphics processor draws the picture and converts its colours. What it has drawn is read back and encoded by
+    /// the processor, or copied to a graphics processor that does it.
     Drawn,
     /// The processor does everything.
     Processor,
@@ -21,6 +23,7 @@ impl Rung {
     #[must_use]
     pub const fn number(self) -> u8 {
         match self {
+            Self::Encoded => 1,
             Self::Drawn => 2,
             Self::Processor => 3,
         }
@@ -70,7 +73,14 @@ pub enum Encoding {
         /// Why not the graphics processor, as a clause; empty if it was not asked for.
         reason: Text<256>,
     },
-    /// A graphics processor.
+    /// A graphics processor, in whose memory the picture is drawn.
+    InPlace {
+        /// What its driver calls itself.
+        driver: Text<96>,
+        /// Why it and not the processor, as a clause; empty if that was not to be found out.
+        reason: Text<256>,
+    },
+    /// A graphics processor, to which the picture is copied.
     Vaapi {
         /// What its driver calls itself.
         driver: Text<96>,
@@ -107,6 +117,7 @@ mod tests {
 
     #[test]
     fn rungs_are_counted_from_the_best() {
-        assert!(Rung::Drawn.number() < Rung::Processor.number());
+        let numbers = [Rung::Encoded, Rung::Drawn, Rung::Processor].map(Rung::number);
+        assert_eq!(numbers, [1, 2, 3]);
     }
 }

@@ -59,7 +59,8 @@ pub enum ToWorker {
     /// Turn: a bound and listening TCP socket.
     RelayStreams,
     /// Media: a render node of a graphics processor, opened for this process alone, because what is made
-    /// through it lives as long as it is open.
+    /// through it lives as long as it is open. Where media is to encode by it, too, it comes twice, each opened by
+    /// itself: buffers have names in each opening, which two drivers must not share.
     RenderNode,
     /// Gateway: its end of the signalling link to the rtc of one session; there is one for each
     /// session. Replaces its previous end for that session.

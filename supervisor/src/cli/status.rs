@@ -115,6 +115,12 @@ fn graphics(session: &SessionStatus) -> String {
         (node, driver) => format!(" ({node}, {driver})"),
     };
     let what = match (rung, renderer.as_str()) {
+        (Rung::Encoded, renderer) => {
+            let compared = if reason.as_str().is_empty() { "" } else { ": " };
+            format!(
+                "drawn by {renderer} and encoded by {encoder}{node}, without a copy{compared}{reason}"
+            )
+        }
         (Rung::Drawn, "") => format!("a graphics processor is to draw{node}"),
         (Rung::Drawn, renderer) => {
             let encoded = match (encoder.as_str(), reason.as_str()) {

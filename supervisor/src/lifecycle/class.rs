@@ -54,8 +54,11 @@ pub struct Class {
     pub readiness: Readiness,
 }
 
-/// A worker that is not ready after this time is killed.
+/// A worker that is not ready after this time is killed, if it is not media.
 pub const START_TIMEOUT: Duration = Duration::from_secs(15);
+/// Media may load drivers of a graphics processor, try them, and compare what encodes better. It ends itself where a
+/// driver does not come back.
+pub const LONGEST_START: Duration = Duration::from_secs(60);
 /// A helper that is not ready after this time is killed.
 pub const HELPER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -78,12 +81,20 @@ pub const TABLE: [(Process, Need, Readiness); 15] = [
     (Process::Worker(Worker::Compositor), Need::Essential, HANDSHAKE),
     (Process::Worker(Worker::Gamepad), Need::Optional, HANDSHAKE),
     (Process::Worker(Worker::Gateway), Need::Essential, HANDSHAKE),
-    (Process::Worker(Worker::Media), Need::Essential, HANDSHAKE),
+    (Process::Worker(Worker::Media), Need::Essential, Readiness::Handshake(LONGEST_START)),
     (Process::Worker(Worker::Rtc), Need::Essential, HANDSHAKE),
     (Process::Worker(Worker::Sound), Need::Optional, HANDSHAKE),
     // Viewers with a direct path do not need it.
     (Process::Worker(Worker::Turn), Need::Optional, HANDSHAKE),
 ];
+
+/// How long a worker may take until it is ready.
+pub(super) const fn start_timeout(worker: Worker) -> Duration {
+    match worker {
+        Worker::Media => LONGEST_START,
+        _ => START_TIMEOUT,
+    }
+}
 
 impl Class {
     /// The class of `process`.

@@ -35,8 +35,9 @@ use lumen_ipc::{link::Link, process::Worker};
 
 pub use app::APP_EARLY;
 use app::AppSlot;
-pub use class::START_TIMEOUT;
+use class::start_timeout;
 use class::{Class, Process};
+pub use class::{LONGEST_START, START_TIMEOUT};
 pub use contract::{
     Action, CannotRestart, CannotStartApp, Complaint, Helper, Input, Instance, News, Notice,
     Outcome, Report, StateName, Word,
@@ -274,7 +275,9 @@ impl Lifecycle {
     }
 
     fn spawn(&mut self, now: Instant, worker: Worker) {
-        let Some(instance) = self.slots.get_mut(worker).map(|slot| slot.spawned(now)) else {
+        let Some(instance) =
+            self.slots.get_mut(worker).map(|slot| slot.spawned(now + start_timeout(worker)))
+        else {
             return;
         };
         self.actions.push_back(Action::Spawn(worker, instance));

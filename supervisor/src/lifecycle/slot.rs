@@ -6,7 +6,6 @@ use lumen_ipc::process::Worker;
 
 use super::{
     budget::{Budget, MOST_DEATHS, MOST_DEATHS_BEFORE_FIRST_SUCCESS, WINDOW, slow_retry},
-    class::START_TIMEOUT,
     contract::{Instance, Notice, StateName},
     ending::ESCALATION,
     verdict::Verdict,
@@ -103,13 +102,14 @@ impl Default for Slot {
 }
 
 impl Slot {
-    pub(super) fn spawned(&mut self, now: Instant) -> Instance {
+    /// It has been spawned, and must be ready at the `deadline`.
+    pub(super) const fn spawned(&mut self, deadline: Instant) -> Instance {
         self.instance = Instance(self.instance.0.wrapping_add(1));
         self.starts = self.starts.saturating_add(1);
         self.ready_at = None;
         self.restart_wanted = false;
         self.foreign = false;
-        self.state = State::Starting { deadline: now + START_TIMEOUT, started: false };
+        self.state = State::Starting { deadline, started: false };
         self.instance
     }
 

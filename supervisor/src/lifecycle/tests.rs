@@ -324,6 +324,18 @@ fn worker_that_hangs_in_the_handshake_is_killed_and_counted() {
 }
 
 #[test]
+fn media_may_take_longer_to_start_than_others_and_not_for_ever() {
+    let mut world = World::open();
+    world.die(Worker::Media, Verdict::Killed(9));
+    let deadline = start_timeout(Worker::Media);
+    let slow = |actions: &[Action]| actions.contains(&Action::Say(Notice::TooSlow(Worker::Media)));
+    let actions = world.actions_since(|world| world.pass(START_TIMEOUT));
+    assert!(!slow(&actions));
+    let actions = world.actions_since(|world| world.pass(deadline));
+    assert!(slow(&actions));
+}
+
+#[test]
 fn worker_that_breaks_the_contract_is_killed_once_and_started_anew() {
     let mut world = World::open();
     let breach = |world: &mut World| {

@@ -20,8 +20,9 @@ pub(crate) struct Graphics {
     ladder: Ladder,
     /// `None` without a node.
     marks: Option<(Node, Marks)>,
-    /// The node, opened for the media that is being started.
-    opened: Option<OwnedFd>,
+    /// The node, opened for the media that is being started: once for the driver that draws, and once more for one that
+    /// encodes.
+    opened: Vec<OwnedFd>,
 }
 
 impl Graphics {
@@ -53,7 +54,8 @@ impl Graphics {
             EncoderChoice::Vaapi => EncoderUse::Always,
         };
         let went_down = marks.as_ref().is_some_and(|(node, marks)| marks.are_left(node));
-        let graphics = Self { ladder: Ladder::new(node, encode, went_down), marks, opened: None };
+        let graphics =
+            Self { ladder: Ladder::new(node, encode, went_down), marks, opened: Vec::new() };
         if went_down {
             warn!("the graphics processor is not used: {}", graphics.status().reason);
         }
@@ -63,11 +65,11 @@ impl Graphics {
     /// A media is about to be executed: opens the node for it, if it is to have one, and returns what it is
     /// told.
     pub(crate) fn prepare(&mut self) -> Option<NodeUse> {
-        self.opened = None;
+        self.opened.clear();
         let turn = self.ladder.start()?;
         match self.open(&turn) {
             Ok(opened) => {
-                self.opened = Some(opened);
+                self.opened = opened;
                 Some(turn.told())
             }
             Err(error) => {
@@ -80,21 +82,22 @@ impl Graphics {
         }
     }
 
-    fn open(&self, turn: &Turn) -> io::Result<OwnedFd> {
+    fn open(&self, turn: &Turn) -> io::Result<Vec<OwnedFd>> {
         if let Some((_, marks)) = self.marks.as_ref().filter(|_| turn.mark) {
             marks.set()?;
         }
-        render_node::open(&turn.node)
+        let drivers = if turn.encode == EncoderUse::Never { 1 } else { 2 };
+        (0..drivers).map(|_| render_node::open(&turn.node)).collect()
     }
 
     /// The node that the media which is being started gets.
-    pub(crate) fn opened(&self) -> Option<&OwnedFd> {
-        self.opened.as_ref()
+    pub(crate) fn opened(&self) -> &[OwnedFd] {
+        &self.opened
     }
 
     /// Media has been handed the node, and is the only one that has it.
     pub(crate) fn handed_over(&mut self) {
-        self.opened = None;
+        self.opened.clear();
     }
 
     /// What media says about the node.
@@ -118,10 +121,10 @@ impl Graphics {
 
     /// Media has ended.
     pub(crate) fn ended(&mut self, now: Instant, verdict: Verdict) {
-        self.opened = None;
+        self.opened.clear();
         self.unmark();
         if let Some(reason) = self.ladder.ended(now, verdict) {
-            warn!("the processor draws from now on: {reason}");
+            warn!("media does less by the graphics processor from now on: {reason}");
         }
     }
 

@@ -19,12 +19,13 @@ use tarpc::{
 use tracing::debug;
 
 use super::event::WorkerEvent;
-use crate::lifecycle::START_TIMEOUT;
+use crate::lifecycle::LONGEST_START;
 
-/// A context for calls that may take as long as a start.
+/// A context for calls that may take as long as the longest start. Whoever takes longer than it may is ended by the
+/// lifecycle.
 fn patient() -> Context {
     let mut context = context::current();
-    context.deadline = Instant::now() + START_TIMEOUT;
+    context.deadline = Instant::now() + LONGEST_START;
     context
 }
 

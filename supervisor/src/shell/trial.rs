@@ -81,7 +81,9 @@ async fn try_out(node: Option<&Node>, directories: &[PathBuf]) -> Result<Outcome
     let namespaces = fence::find(users).map_err(|error| failed(&error))?.namespaces;
     let program = programs::worker(Worker::Media, directories).map_err(|error| failed(&error))?;
     let program = programs::open(&program).map_err(io_failed)?;
-    let opened = node.map(render_node::open).transpose().map_err(io_failed)?;
+    // For the driver that draws, and for the one that encodes.
+    let opened = node.into_iter().flat_map(|node| [node, node]).map(render_node::open);
+    let opened = opened.collect::<io::Result<Vec<_>>>().map_err(io_failed)?;
     let (report, its_report) = pipe()?;
     let (video, its_video) = pipe()?;
     let (control, its_control) = UnixStream::pair().map_err(io_failed)?;
@@ -105,7 +107,7 @@ async fn try_out(node: Option<&Node>, directories: &[PathBuf]) -> Result<Outcome
     let complaints = read(output, MOST_TEXT);
     let told = node.map(|node| NodeUse { software: node.software, encode: EncoderUse::Always });
     let mut granted = vec![(ToWorker::TrialReport, its_report), (ToWorker::TrialVideo, its_video)];
-    granted.extend(opened.map(|node| (ToWorker::RenderNode, node)));
+    granted.extend(opened.into_iter().map(|node| (ToWorker::RenderNode, node)));
     let confined = start(&client, &grants, told, &granted).await;
     // What media holds of them is all that keeps the pipes open from here on.
     drop(granted);

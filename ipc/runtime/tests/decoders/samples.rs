@@ -230,6 +230,13 @@ fn grants_back_samples() -> Vec<grants::ToSupervisor> {
         }),
         grants::ToSupervisor::NodeJudged(Judgement::Draws {
             renderer: Text::truncated("Mesa"),
+            encoding: Encoding::InPlace {
+                driver: Text::truncated("Mesa"),
+                reason: Text::default(),
+            },
+        }),
+        grants::ToSupervisor::NodeJudged(Judgement::Draws {
+            renderer: Text::truncated("Mesa"),
             encoding: Encoding::Processor { reason: Text::default() },
         }),
         grants::ToSupervisor::NodeJudged(Judgement::Declines { reason: Text::truncated("none") }),

@@ -282,7 +282,7 @@ impl Stage for SessionStage {
     fn descriptors(&self, grant: ToWorker) -> Vec<BorrowedFd<'_>> {
         match grant {
             ToWorker::MediaSocket => self.media.get().into_iter().collect(),
-            ToWorker::RenderNode => self.graphics.opened().map(AsFd::as_fd).into_iter().collect(),
+            ToWorker::RenderNode => self.graphics.opened().iter().map(AsFd::as_fd).collect(),
             ToWorker::PadDevices => self.pads.iter().map(AsFd::as_fd).collect(),
             ToWorker::WaylandListener => self.wayland.get().into_iter().collect(),
             ToWorker::BridgeClient
