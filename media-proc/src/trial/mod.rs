@@ -46,19 +46,27 @@ impl Took {
 /// # Errors
 /// It is not. Half of the interval is what it may take: pictures are drawn, too.
 pub fn is_worth(graphics: &Took, alone: &Took, interval: Duration) -> Result<String, String> {
-    let (took, busy, busy_alone) =
-        (millis(graphics.median), millis(graphics.processor), millis(alone.processor));
-    if graphics.median * 2 > interval {
-        return Err(format!(
-            "VA-API takes {took:.1} ms for a picture, more than half of {:.1}",
-            millis(interval)
-        ));
-    }
+    is_fast_enough(graphics, interval)?;
+    let (busy, busy_alone) = (millis(graphics.processor), millis(alone.processor));
     let compared = format!(
         "VA-API keeps the processor busy for {busy:.1} ms a picture, x264 for {busy_alone:.1}"
     );
     let is_less = graphics.processor * 100 <= alone.processor * WORTH_PERCENT;
     if is_less { Ok(compared) } else { Err(compared) }
+}
+
+/// Whether a graphics processor that took so long to encode pictures keeps up where a picture comes every `interval`.
+///
+/// # Errors
+/// A clause that says why it does not.
+pub fn is_fast_enough(graphics: &Took, interval: Duration) -> Result<(), String> {
+    let (took, interval_millis) = (millis(graphics.median), millis(interval));
+    match graphics.median * 2 > interval {
+        false => Ok(()),
+        true => Err(format!(
+            "VA-API takes {took:.1} ms for a picture, more than half of {interval_millis:.1}"
+        )),
+    }
 }
 
 fn millis(time: Duration) -> f64 {

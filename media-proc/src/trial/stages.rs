@@ -1,5 +1,5 @@
 //! What is measured: converting and encoding by the processor, drawing and converting by a graphics processor,
-//! and encoding by one.
+//! encoding by one, and both in its own memory.
 
 use std::error::Error;
 
@@ -12,12 +12,12 @@ use super::{clock::Stage, scene::Scene};
 use crate::{
     convert::{Frame, MacroblockMap, Planes},
     draw::{
-        Canvas, Sources,
+        Canvas, Sources, Surfaces,
         gl::{Texture, Unusable},
         one_buffer,
     },
     effort::Effort,
-    video::{Encoder, EncoderError, Picture, PictureKind, Quantizer},
+    video::{Encoder, EncoderError, Picture, PictureKind, Quantizer, vaapi},
 };
 
 /// Converts whole pictures by the processor.
@@ -132,6 +132,12 @@ impl<'scene> Encoding<'scene> {
     pub fn into_stream(self) -> Vec<u8> {
         self.stream
     }
+
+    /// The encoder again.
+    #[must_use]
+    pub fn into_encoder(self) -> Encoder {
+        self.encoder
+    }
 }
 
 impl Stage for Encoding<'_> {
@@ -139,7 +145,7 @@ impl Stage for Encoding<'_> {
 
     fn prepare(&mut self, number: usize) {
         let size = self.scene.size();
-        self.kind = if number == 0 { PictureKind::Key } else { PictureKind::Predicted };
+        self.kind = kind(number);
         // A picture of the scene is as large as it says, so it is always converted.
         if let Ok(frame) = Frame::new(self.scene.picture(number), size.stride_bytes(), size) {
             let _ = self.planes.update(frame, &self.whole);
@@ -151,6 +157,123 @@ impl Stage for Encoding<'_> {
         let (kind, quantizer, effort) = (self.kind, QUANTIZER, Effort::Quick);
         let unit = self.encoder.encode(Picture { planes, changed, kind, quantizer, effort })?;
         self.stream.extend_from_slice(unit.bytes);
+        Ok(())
+    }
+}
+
+/// What of drawing or encoding a picture fails.
+#[derive(Debug, thiserror::Error)]
+pub enum Fails {
+    /// Drawing.
+    #[error(transparent)]
+    Draw(#[from] Unusable),
+    /// Encoding.
+    #[error(transparent)]
+    Encode(#[from] EncoderError),
+    /// Encoding by a graphics processor.
+    #[error(transparent)]
+    Vaapi(#[from] vaapi::Failure),
+}
+
+const fn kind(number: usize) -> PictureKind {
+    if number == 0 { PictureKind::Key } else { PictureKind::Predicted }
+}
+
+/// Draws a picture of `scene`, which is not measured. What fails here fails the work, too.
+fn draw(canvas: &mut Canvas, scene: &Scene, number: usize) {
+    let size = scene.size();
+    let all = Rect { x: 0, y: 0, width: size.width(), height: size.height() };
+    let pixels = (scene.picture(number), size.stride_bytes());
+    let _ = canvas.take_over(size, pixels, &[all]).and_then(|()| canvas.finish());
+}
+
+/// Converts whole pictures into the memory of a graphics processor that encodes them there.
+#[derive(Debug)]
+pub struct InPlace<'scene> {
+    canvas: &'scene mut Canvas,
+    scene: &'scene Scene,
+    encoder: vaapi::Encoder,
+    surfaces: Surfaces,
+    whole: MacroblockMap,
+    number: usize,
+    stream: Vec<u8>,
+}
+
+impl<'scene> InPlace<'scene> {
+    /// Encodes the pictures of `scene`, of the encoder's size, which are drawn into its surfaces.
+    #[must_use]
+    pub fn new(
+        canvas: &'scene mut Canvas,
+        scene: &'scene Scene,
+        (encoder, surfaces): (vaapi::Encoder, Surfaces),
+    ) -> Self {
+        let whole = MacroblockMap::whole(scene.size());
+        Self { canvas, scene, encoder, surfaces, whole, number: 0, stream: Vec::new() }
+    }
+
+    /// What was encoded, in Annex B form.
+    #[must_use]
+    pub fn into_stream(self) -> Vec<u8> {
+        self.stream
+    }
+
+    /// Everything again.
+    #[must_use]
+    pub fn into_parts(self) -> (&'scene mut Canvas, (vaapi::Encoder, Surfaces)) {
+        (self.canvas, (self.encoder, self.surfaces))
+    }
+}
+
+impl Stage for InPlace<'_> {
+    type Error = Fails;
+
+    fn prepare(&mut self, number: usize) {
+        self.number = number;
+        draw(self.canvas, self.scene, number);
+    }
+
+    fn work(&mut self) -> Result<(), Fails> {
+        let filled = self.canvas.fill(&mut self.surfaces, &self.whole)?;
+        let unit = self.encoder.encode_drawn(filled.surface, kind(self.number), QUANTIZER)?;
+        self.stream.extend_from_slice(unit.bytes);
+        Ok(())
+    }
+}
+
+/// Converts whole pictures by a graphics processor, reads them back, and encodes them.
+#[derive(Debug)]
+pub struct ReadBack<'scene> {
+    canvas: &'scene mut Canvas,
+    scene: &'scene Scene,
+    encoder: Encoder,
+    planes: Planes,
+    whole: MacroblockMap,
+    number: usize,
+}
+
+impl<'scene> ReadBack<'scene> {
+    /// Encodes the pictures of `scene`, of the encoder's size.
+    #[must_use]
+    pub fn new(canvas: &'scene mut Canvas, scene: &'scene Scene, encoder: Encoder) -> Self {
+        let size = scene.size();
+        let (planes, whole) = (Planes::new(size), MacroblockMap::whole(size));
+        Self { canvas, scene, encoder, planes, whole, number: 0 }
+    }
+}
+
+impl Stage for ReadBack<'_> {
+    type Error = Fails;
+
+    fn prepare(&mut self, number: usize) {
+        self.number = number;
+        draw(self.canvas, self.scene, number);
+    }
+
+    fn work(&mut self) -> Result<(), Fails> {
+        self.canvas.read(&mut self.planes, &self.whole)?;
+        let (planes, changed, kind) = (&self.planes, &self.whole, kind(self.number));
+        let (quantizer, effort) = (QUANTIZER, Effort::Quick);
+        self.encoder.encode(Picture { planes, changed, kind, quantizer, effort })?;
         Ok(())
     }
 }
