@@ -12,7 +12,7 @@ use lumen_ipc::{
         BufferAnnounced, Changed, Content, DeviceNumber, Layers, PixelFormats,
         Planes as Arrangement, Rect, Renderer,
     },
-    units::{BufferSize, SlotIndex},
+    units::{BufferSize, FrameSize, SlotIndex},
 };
 use lumen_ipc_runtime::shm::{GuardedView, SharedView};
 use rustix::fs::{SeekFrom, fstat, seek};
@@ -21,7 +21,7 @@ use super::watch::{self, LIMITS, SOFTWARE_LIMITS, Watch};
 use crate::{
     convert::{MacroblockMap, Planes},
     draw::{
-        CannotDraw, Canvas, Sources,
+        CannotDraw, Canvas, Filled, Sources, Surfaces,
         gl::{Texture, Unusable},
     },
     import::{Buffer, Buffers},
@@ -38,12 +38,25 @@ pub(super) enum Memory {
     Shared(SharedView),
 }
 
+impl Memory {
+    /// The pixels that the processor can read; none of a graphics processor's.
+    pub(super) fn pixels(&self) -> &[u8] {
+        match self {
+            Self::App(view, _) => view.bytes(),
+            Self::Shared(view) => view.bytes(),
+            Self::Dmabuf(_) => &[],
+        }
+    }
+}
+
 /// What draws.
 #[derive(Debug)]
 pub(super) struct Drawing {
     canvas: Canvas,
     watch: Watch,
     offer: Renderer,
+    /// Whether the picture is drawn into the memory of the driver that encodes.
+    shares: bool,
 }
 
 /// Why nothing is drawn by the node.
@@ -78,7 +91,7 @@ impl Drawing {
         let canvas = Canvas::open(Some(node), software)?;
         drop(opening);
         let formats = offered(canvas.formats()).ok_or(NoDrawing::Formats)?;
-        Ok(Self { canvas, watch, offer: Renderer { device, formats } })
+        Ok(Self { canvas, watch, offer: Renderer { device, formats }, shares: false })
     }
 
     /// What draws by the processor, and offers what it is told to.
@@ -86,12 +99,7 @@ impl Drawing {
     pub(super) fn by_the_processor(offer: Renderer) -> Self {
         let canvas = Canvas::open(None, true).expect("tests/install.sh test installs Mesa");
         let watch = Watch::start(SOFTWARE_LIMITS, watch::end).expect("a thread");
-        Self { canvas, watch, offer }
-    }
-
-    /// What watches over the driver.
-    pub(super) const fn watch(&self) -> &Watch {
-        &self.watch
+        Self { canvas, watch, offer, shares: false }
     }
 
     pub(super) const fn offer(&self) -> &Renderer {
@@ -137,20 +145,41 @@ impl Drawing {
         size.width().max(size.height()) <= self.canvas.longest_side()
     }
 
-    /// A frame was drawn by the compositor.
+    /// What watches over the driver.
+    pub(super) const fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    /// The canvas, and what watches over its driver.
+    pub(super) const fn parts(&mut self) -> (&mut Canvas, &Watch) {
+        (&mut self.canvas, &self.watch)
+    }
+
+    /// Whether it is.
+    pub(super) const fn shares(&self) -> bool {
+        self.shares
+    }
+
+    /// What was drawn last is not the frame before.
     pub(super) fn missed_a_frame(&mut self) {
         self.canvas.missed_a_frame();
     }
 
-    /// Draws a frame of layers into `planes`, where `changed` says. Every buffer has been read afterwards.
+    /// Gives back what only pictures need.
+    pub(super) fn rest(&mut self) {
+        let _watched = self.watch.drawing();
+        self.canvas.rest();
+    }
+
+    /// Draws a frame of layers. Every buffer has been read when it is `finished`, and otherwise with [`Drawing::read`].
     ///
     /// # Errors
     /// The driver has failed.
-    pub(super) fn draw(
+    pub(super) fn compose(
         &mut self,
         (layers, damage): (&Layers, &[Rect]),
         buffers: &mut Buffers<Memory>,
-        (planes, changed): (&mut Planes, &MacroblockMap),
+        finished: bool,
     ) -> Result<(), Unusable> {
         let _watched = self.watch.drawing();
         for layer in layers.list.layers() {
@@ -160,7 +189,48 @@ impl Drawing {
                 self.upload(buffer, changed);
             }
         }
-        self.canvas.draw(layers, damage, &Kept(buffers), (planes, changed))
+        self.canvas.compose(layers, damage, &Kept(buffers))?;
+        if finished { self.canvas.finish() } else { Ok(()) }
+    }
+
+    /// Takes over a frame that the compositor has drawn, rows of BGRX of its width.
+    ///
+    /// # Errors
+    /// The driver has failed.
+    pub(super) fn take_over(
+        &mut self,
+        size: FrameSize,
+        pixels: (&[u8], usize),
+        damage: &[Rect],
+    ) -> Result<(), Unusable> {
+        let _watched = self.watch.drawing();
+        self.canvas.take_over(size, pixels, damage)
+    }
+
+    /// Reads the picture into `planes`, where `changed` says.
+    ///
+    /// # Errors
+    /// The driver has failed.
+    pub(super) fn read(
+        &mut self,
+        planes: &mut Planes,
+        changed: &MacroblockMap,
+    ) -> Result<(), Unusable> {
+        let _watched = self.watch.drawing();
+        self.canvas.read(planes, changed)
+    }
+
+    /// Draws the picture into the memory of the driver that encodes.
+    ///
+    /// # Errors
+    /// The driver has failed.
+    pub(super) fn fill(
+        &mut self,
+        surfaces: &mut Surfaces,
+        changed: &MacroblockMap,
+    ) -> Result<Filled, Unusable> {
+        let _watched = self.watch.drawing();
+        self.canvas.fill(surfaces, changed)
     }
 
     /// Uploads what changed of an app's memory. A buffer for which there is no room stays without a texture.

@@ -10,10 +10,13 @@ use lumen_ipc::{
 };
 
 use super::{
+    drawing::Drawing,
+    session::Failure,
     trial::Guarded,
     watch::{Watch, Watched},
 };
 use crate::{
+    draw::Surfaces,
     trial::{
         Took,
         clock::{Pace, measure},
@@ -55,6 +58,9 @@ pub(super) struct Encoders {
     /// The graphics processor that encodes, if one does, and what watches over its driver.
     device: Option<(Rc<Device>, Watch)>,
 }
+
+/// An encoder, and where pictures are drawn for it, if a graphics processor draws them into its memory.
+pub(super) type Opened = (Encoder, Option<Surfaces>);
 
 impl Encoders {
     pub(super) const fn new(config: &MediaConfig) -> Self {
@@ -109,14 +115,27 @@ impl Encoders {
 
     /// Opens an encoder for pictures of `size`. A graphics processor knows one format only, which is the only
     /// one of H.264 that was offered.
-    pub(super) fn open(&self, format: VideoFormat, size: FrameSize) -> Result<Encoder, OpenError> {
+    pub(super) fn open(
+        &self,
+        format: VideoFormat,
+        size: FrameSize,
+        drawing: Option<&mut Drawing>,
+    ) -> Result<Opened, Failure> {
         let device = self.device.as_ref().filter(|_| format != VideoFormat::Vp8);
         let Some((device, watch)) = device else {
-            return Encoder::open(format, size, self.fps, self.bitrate);
+            return Ok((Encoder::open(format, size, self.fps, self.bitrate)?, None));
         };
         let _opening = watch.opening();
-        let encoder = vaapi::Encoder::open(device, size, self.fps, self.bitrate)?;
-        Ok(Encoder::Vaapi(Box::new(encoder)))
+        let refused = |failure| Failure::Open(OpenError::Vaapi(failure));
+        let (fps, bitrate) = (self.fps, self.bitrate);
+        let Some(drawing) = drawing.filter(|drawing| drawing.shares()) else {
+            let encoder = vaapi::Encoder::open(device, size, fps, bitrate).map_err(refused)?;
+            return Ok((Encoder::Vaapi(Box::new(encoder)), None));
+        };
+        let opened = vaapi::Encoder::open_drawn(device, size, fps, bitrate);
+        let (encoder, memory) = opened.map_err(refused)?;
+        let surfaces = drawing.parts().0.surfaces(size, &memory)?;
+        Ok((Encoder::Vaapi(Box::new(encoder)), Some(surfaces)))
     }
 
     /// While the result exists, a driver that encodes is expected to come back.

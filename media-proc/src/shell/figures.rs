@@ -15,6 +15,9 @@ pub(super) struct Figures {
     pub(super) app_frames_taken: Counter,
     /// Of those, frames of layers that were drawn here.
     pub(super) frames_drawn: Counter,
+    /// Frames whose pixels or samples the processor touched on their way: all but those that a graphics processor both
+    /// draws and encodes.
+    pub(super) frames_mapped: Counter,
     /// The rung of the ladder from graphics processor to processor.
     pub(super) graphics_rung: Gauge,
     /// Of those, frames whose memory was partly missing.
@@ -67,6 +70,7 @@ impl Figures {
         Self {
             frames_taken: registry.counter("frames_taken_total"),
             frames_drawn: registry.counter("frames_drawn_total"),
+            frames_mapped: registry.counter("frames_mapped_total"),
             graphics_rung: registry.gauge("graphics_rung"),
             app_frames_taken: registry.counter("app_frames_taken_total"),
             frames_torn: registry.counter("torn_frames_total"),

@@ -3,23 +3,31 @@
 use lumen_ipc::{units::FrameSize, video::VideoFormat};
 use tracing::info;
 
-use super::encoders::Encoders;
-use crate::video::{Encoder, OpenError};
+use super::{
+    drawing::Drawing,
+    encoders::{Encoders, Opened},
+    session::Failure,
+};
+use crate::{draw::Surfaces, video::Encoder};
 
 #[derive(Debug)]
 pub(super) struct Held {
     /// `None` while it is given back.
-    encoder: Option<Encoder>,
+    opened: Option<Opened>,
     /// What it was opened for last.
     size: FrameSize,
     format: VideoFormat,
     name: &'static str,
+    /// Whether pictures are drawn into its memory.
+    is_drawn_into: bool,
 }
 
-impl From<Encoder> for Held {
-    fn from(encoder: Encoder) -> Self {
+impl From<Opened> for Held {
+    fn from(opened: Opened) -> Self {
+        let (encoder, surfaces) = &opened;
         let (size, format, name) = (encoder.size(), encoder.format(), encoder.name());
-        Self { encoder: Some(encoder), size, format, name }
+        let is_drawn_into = surfaces.is_some();
+        Self { opened: Some(opened), size, format, name, is_drawn_into }
     }
 }
 
@@ -36,21 +44,27 @@ impl Held {
         self.name
     }
 
+    /// Whether pictures are drawn into its memory.
+    pub(super) const fn is_drawn_into(&self) -> bool {
+        self.is_drawn_into
+    }
+
     /// Gives it back.
     pub(super) fn give_back(&mut self, encoders: &Encoders) {
         // A driver that does not come back is noticed.
         let _watched = encoders.encoding();
-        self.encoder = None;
+        self.opened = None;
     }
 
     /// Opens it again if it was given back, for pictures like the last. Whoever encodes one is told if that fails.
-    pub(super) fn make_ready(&mut self, encoders: &Encoders) {
-        if self.encoder.is_none() {
-            self.encoder = encoders.open(self.format, self.size).ok();
+    pub(super) fn make_ready(&mut self, encoders: &Encoders, drawing: Option<&mut Drawing>) {
+        if self.opened.is_none() {
+            self.opened = encoders.open(self.format, self.size, drawing).ok();
         }
     }
 
-    /// The encoder for pictures of this format and size, which is opened if it is another one, or was given back.
+    /// The encoder for pictures of this format and size, which is opened if it is another one, or was given back, and
+    /// where pictures are drawn for it.
     ///
     /// # Errors
     /// It cannot be opened.
@@ -58,16 +72,19 @@ impl Held {
         &mut self,
         encoders: &Encoders,
         (format, size): (VideoFormat, FrameSize),
-    ) -> Result<&mut Encoder, OpenError> {
+        drawing: Option<&mut Drawing>,
+    ) -> Result<(&mut Encoder, Option<&mut Surfaces>), Failure> {
         if (self.size, self.format) != (size, format) {
             info!(%size, %format, "opening another encoder");
-            self.encoder = None;
+            self.give_back(encoders);
         }
-        let encoder = match self.encoder.take() {
-            Some(encoder) => encoder,
-            None => encoders.open(format, size)?,
+        let opened = match self.opened.take() {
+            Some(opened) => opened,
+            None => encoders.open(format, size, drawing)?,
         };
+        let (encoder, surfaces) = self.opened.insert(opened);
         (self.size, self.format, self.name) = (encoder.size(), encoder.format(), encoder.name());
-        Ok(self.encoder.insert(encoder))
+        self.is_drawn_into = surfaces.is_some();
+        Ok((encoder, surfaces.as_mut()))
     }
 }

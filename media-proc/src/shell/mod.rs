@@ -10,6 +10,8 @@ mod held;
 mod outlet;
 mod screen;
 mod session;
+mod shown;
+mod source;
 #[cfg(test)]
 mod tests;
 mod trial;

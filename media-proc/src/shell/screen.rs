@@ -16,7 +16,7 @@ use lumen_ipc::{
     message::frames::{
         BufferAnnounced, BufferMemory, FrameReady, FrameReleased, ToCompositor, ToMedia,
     },
-    units::{FrameSequence, FrameSize, MonotonicMicros, OutputId},
+    units::OutputId,
 };
 use lumen_ipc_runtime::{
     channel::{ReceiveError, SendError},
@@ -29,6 +29,7 @@ use super::{
     Broken,
     drawing::{Drawing, Memory},
     figures::Figures,
+    shown::Shown,
 };
 use crate::{
     convert::{Frame, MacroblockMap, Planes},
@@ -54,6 +55,8 @@ pub(super) struct Screen {
     picture: Option<Shown>,
     /// What draws frames of layers; without it, none come.
     drawing: Option<Drawing>,
+    /// Whether samples are left where they are drawn until somebody wants them.
+    lazy: bool,
 }
 
 #[derive(Debug)]
@@ -73,25 +76,6 @@ struct Link {
     fresh: bool,
 }
 
-/// The newest screen.
-#[derive(Debug)]
-pub(super) struct Shown {
-    pub(super) planes: Planes,
-    /// Macroblocks not yet encoded.
-    pub(super) changed: MacroblockMap,
-    pub(super) times: Times,
-}
-
-/// Times of the frame that the planes show.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Times {
-    pub(super) sequence: FrameSequence,
-    pub(super) committed: MonotonicMicros,
-    pub(super) rendered: MonotonicMicros,
-    pub(super) taken: MonotonicMicros,
-    pub(super) converted: MonotonicMicros,
-}
-
 /// What a round of messages brought.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Taken {
@@ -106,7 +90,7 @@ pub(super) struct Taken {
 impl Screen {
     /// A screen of `output` without a compositor.
     pub(super) const fn new(output: OutputId) -> Self {
-        Self { output, wanted: None, link: None, picture: None, drawing: None }
+        Self { output, wanted: None, link: None, picture: None, drawing: None, lazy: false }
     }
 
     /// Takes the link end of a new compositor, which replaces the one before.
@@ -149,6 +133,23 @@ impl Screen {
     /// The newest screen, if any frame has come.
     pub(super) fn picture(&mut self) -> Option<&mut Shown> {
         self.picture.as_mut()
+    }
+
+    /// The same with what draws.
+    pub(super) fn parts(&mut self) -> (Option<&mut Shown>, Option<&mut Drawing>) {
+        (self.picture.as_mut(), self.drawing.as_mut())
+    }
+
+    /// Gives back what only pictures need.
+    pub(super) fn rest(&mut self) {
+        if let Some(drawing) = &mut self.drawing {
+            drawing.rest();
+        }
+    }
+
+    /// Whether samples are left where they are drawn until somebody wants them.
+    pub(super) const fn set_lazy(&mut self, lazy: bool) {
+        self.lazy = lazy;
     }
 
     /// Sets the demand for the output.
@@ -194,7 +195,7 @@ impl Screen {
                         }
                     }
                     ToMedia::FrameReady(ready) => {
-                        let drawing = self.drawing.as_mut();
+                        let drawing = self.drawing.as_mut().map(|drawing| (drawing, self.lazy));
                         let brought = link.frame(&mut self.picture, &ready, (drawing, figures))?;
                         taken.changed |= brought.changed;
                         taken.anew |= brought.anew;
@@ -282,7 +283,7 @@ impl Link {
         &mut self,
         picture: &mut Option<Shown>,
         ready: &FrameReady,
-        (drawing, figures): (Option<&mut Drawing>, &Figures),
+        (drawing, figures): (Option<(&mut Drawing, bool)>, &Figures),
     ) -> Result<Taken, Broken> {
         if self.read.is_some() {
             // The compositor cannot have seen the release of the frame before.
@@ -294,11 +295,9 @@ impl Link {
             Brought::Drawn { size, damage, .. } => (*size, *damage),
             Brought::Layers { layers, damage } => (layers.size, *damage),
         };
-        let anew = self.fresh || picture.as_ref().is_none_or(|shown| shown.planes.size() != size);
-        if picture.as_ref().is_none_or(|shown| shown.planes.size() != size) {
-            *picture = None;
-        }
-        let shown = picture.get_or_insert_with(|| Shown::new(size));
+        let known = picture.take().filter(|shown| shown.size == size);
+        let anew = self.fresh || known.is_none();
+        let shown = picture.insert(known.unwrap_or_else(|| Shown::new(size)));
         let mut damage = MacroblockMap::constant(size);
         rects.iter().for_each(|rect| damage.mark(*rect));
         if anew {
@@ -306,24 +305,45 @@ impl Link {
         }
         match (brought, drawing) {
             (Brought::Drawn { memory, stride_bytes, .. }, drawing) => {
-                let pixels = (&mut *memory, stride_bytes);
-                convert(pixels, (&mut shown.planes, &damage), figures)?;
-                if let Some(drawing) = drawing {
-                    drawing.missed_a_frame();
-                    // What it shows is not counted among the frames of layers.
-                    if let Memory::App(_, texture) = memory {
-                        *texture = None;
+                match drawing {
+                    Some((drawing, lazy)) if drawing.shares() => {
+                        if anew {
+                            drawing.missed_a_frame();
+                        }
+                        let pixels = (memory.pixels(), stride_bytes);
+                        drawing.take_over(size, pixels, rects).map_err(Broken::Drawing)?;
+                        shown.unread.add(&damage);
+                        if lazy {
+                            figures.frames_mapped.increment();
+                        } else {
+                            shown.read(Some(drawing), figures).map_err(Broken::Drawing)?;
+                        }
+                        count_app(memory, figures);
+                    }
+                    drawing => {
+                        figures.frames_mapped.increment();
+                        convert((memory, stride_bytes), (shown.planes(), &damage), figures)?;
+                        if let Some((drawing, _)) = drawing {
+                            drawing.missed_a_frame();
+                        }
                     }
                 }
+                // What it shows is not counted among the frames of layers.
+                if let Memory::App(_, texture) = memory {
+                    *texture = None;
+                }
             }
-            (Brought::Layers { layers, .. }, Some(drawing)) => {
+            (Brought::Layers { layers, .. }, Some((drawing, lazy))) => {
                 if anew {
                     drawing.missed_a_frame();
                 }
-                let planes = (&mut shown.planes, &damage);
                 drawing
-                    .draw((layers, rects), &mut self.buffers, planes)
+                    .compose((layers, rects), &mut self.buffers, lazy)
                     .map_err(Broken::Drawing)?;
+                shown.unread.add(&damage);
+                if !lazy {
+                    shown.read(Some(drawing), figures).map_err(Broken::Drawing)?;
+                }
                 figures.frames_drawn.increment();
             }
             (Brought::Layers { .. }, None) => {
@@ -341,37 +361,6 @@ impl Link {
         figures.frame_wait.record(taken.since(ready.rendered));
         figures.convert.record(converted.since(taken));
         Ok(Taken { changed: damage.changed() > 0, anew, rests: false })
-    }
-}
-
-impl Shown {
-    fn new(size: FrameSize) -> Self {
-        Self {
-            planes: Planes::new(size),
-            changed: MacroblockMap::constant(size),
-            times: Times::default(),
-        }
-    }
-
-    fn note(
-        &mut self,
-        ready: &FrameReady,
-        damage: &MacroblockMap,
-        taken: MonotonicMicros,
-        converted: MonotonicMicros,
-    ) {
-        // The age of a packet counts from the oldest commit it shows.
-        let waiting = self.changed.changed() > 0;
-        let committed =
-            if waiting { self.times.committed.min(ready.committed) } else { ready.committed };
-        self.times = Times {
-            sequence: ready.sequence,
-            committed,
-            rendered: ready.rendered,
-            taken,
-            converted,
-        };
-        self.changed.add(damage);
     }
 }
 
@@ -393,19 +382,19 @@ fn convert(
     (planes, damage): (&mut Planes, &MacroblockMap),
     figures: &Figures,
 ) -> Result<(), Broken> {
-    let pixels = match &*memory {
-        Memory::App(view, _) => view.bytes(),
-        Memory::Shared(view) => view.bytes(),
-        Memory::Dmabuf(_) => &[],
-    };
-    let frame = Frame::new(pixels, stride_bytes, damage.size())
+    let frame = Frame::new(memory.pixels(), stride_bytes, damage.size())
         .map_err(|_| violation(Violation::Illegal("a frame larger than its buffer")))?;
     planes.update(frame, damage).map_err(std::io::Error::other).map_err(Broken::Io)?;
+    count_app(memory, figures);
+    Ok(())
+}
+
+/// Counts a frame that was read, if it is an app's.
+fn count_app(memory: &mut Memory, figures: &Figures) {
     if let Memory::App(view, _) = memory {
         figures.app_frames_taken.increment();
         figures.frames_torn.add(view.is_torn().into());
     }
-    Ok(())
 }
 
 fn violation(what: Violation) -> Broken {

@@ -19,6 +19,7 @@ use lumen_ipc::{
 use lumen_ipc_runtime::{clock, log::RateLimit, metrics::Registry, trim_heap};
 use tracing::{debug, info, trace, warn};
 
+pub(super) use super::source::Failure;
 use super::{
     Broken,
     drawing::Drawing,
@@ -26,19 +27,19 @@ use super::{
     figures::Figures,
     held::Held,
     outlet::{Delivery, Outlet, Packets},
-    screen::{Frames, Screen, Shown, Taken},
+    screen::{Frames, Screen, Taken},
+    source::{PictureError, bring, describe},
     tuning::{Desk, Told},
     watch::Watch,
 };
 use crate::{
-    convert::{MacroblockMap, Planes, Reduced},
-    draw::gl::Unusable,
+    convert::Reduced,
     effort::Efforts,
     ladder::Ladder,
     motion::{Memory, Relation},
     pacing::{Budget, Pacing, Step, Work},
-    rate::{self, Ask, Kind, Rate},
-    video::{Encoder, EncoderError as EncodeError, OpenError, Picture, PictureKind, vaapi::Device},
+    rate::{self, Kind, Rate},
+    video::{Encoder, PictureKind, vaapi::Device},
 };
 
 /// Everything that serves one desktop.
@@ -64,38 +65,6 @@ pub(super) struct Session {
     summarised: Option<(Option<FrameSize>, FrameSize, &'static str, u16, Kbps)>,
 }
 
-/// Encoder or driver failed. Media then ends, and its successor opens another.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
-    #[error("the graphics processor or its driver failed")]
-    Drawing(#[from] Unusable),
-    #[error("the encoder cannot be opened")]
-    Open(#[from] OpenError),
-    #[error("the encoder failed")]
-    Encode(#[from] EncodeError),
-}
-
-impl Failure {
-    /// Whether the graphics processor or its driver failed.
-    pub(super) const fn is_of_graphics(&self) -> bool {
-        matches!(
-            self,
-            Self::Drawing(_)
-                | Self::Open(OpenError::Vaapi(_))
-                | Self::Encode(EncodeError::Vaapi(_))
-        )
-    }
-}
-
-/// Why a picture was not sent.
-#[derive(Debug, thiserror::Error)]
-enum PictureError {
-    #[error(transparent)]
-    Failed(#[from] Failure),
-    #[error(transparent)]
-    Link(#[from] Broken),
-}
-
 impl Session {
     /// Serves with `encoder` until a frame of another size arrives.
     pub(super) fn new(
@@ -118,7 +87,7 @@ impl Session {
             efforts: Efforts::new(Duration::from_micros(config.max_fps.interval_micros())),
             ladder: Ladder::new(config.max_fps),
             reduced: None,
-            encoder: encoder.into(),
+            encoder: (encoder, None).into(),
             encoders: Encoders::new(config),
             memory: Memory::default(),
             told: None,
@@ -149,11 +118,12 @@ impl Session {
 
     /// Lets frames of layers be drawn from now on. Before the first turn.
     pub(super) fn draw_with(&mut self, drawing: Drawing) {
-        self.figures.graphics_rung.set(Rung::Drawn.number().into());
+        let rung = if drawing.shares() { Rung::Encoded } else { Rung::Drawn };
+        self.figures.graphics_rung.set(rung.number().into());
         self.screen.draw_with(drawing);
     }
 
-    /// Lets the graphics processor encode from now on, if that is to be, and says why it was chosen. Before the
+    /// Lets the graphics processor encode from now on, if that is to be, and says in which way. Before the
     /// first turn, and before rtc is told which formats there are.
     ///
     /// # Errors
@@ -166,7 +136,7 @@ impl Session {
     ) -> Result<String, NoEncoding> {
         let wanted = (self.encoder.size(), told);
         let (encoder, why) = self.encoders.encode_with(device, watch, wanted)?;
-        self.encoder = encoder.into();
+        self.encoder = (encoder, None).into();
         self.outlet.offer(Encoder::formats(true));
         Ok(why)
     }
@@ -200,6 +170,7 @@ impl Session {
         self.frames_outcome(told);
         let reports = self.outlet.receive();
         self.packets_outcome(reports);
+        self.screen.set_lazy(self.encoder.is_drawn_into());
         let frames = match self.screen.receive(&self.figures) {
             Err(Broken::Drawing(error)) => return Err(Failure::Drawing(error)),
             frames => frames,
@@ -253,7 +224,7 @@ impl Session {
 
     /// The summary for `lumen status`, if it changed.
     pub(super) fn new_summary(&mut self) -> Option<String> {
-        let size = self.screen.picture().map(|shown| shown.planes.size());
+        let size = self.screen.picture().map(|shown| shown.size);
         let (watchers, target) = (self.watchers(), self.rate.target());
         let (encoded, encoder) = (self.encoder.size(), self.encoder.name());
         let state = (size, encoded, encoder, watchers, target);
@@ -286,7 +257,7 @@ impl Session {
         }
         if watched {
             // While the compositor draws.
-            self.encoder.make_ready(&self.encoders);
+            self.encoder.make_ready(&self.encoders, self.screen.parts().1);
         }
         self.screen.want(demand.of_output());
         self.figures.watchers.set(demand.watchers.into());
@@ -320,6 +291,7 @@ impl Session {
     fn rest(&mut self) {
         info!("nobody watches: memory for pictures is given back");
         self.encoder.give_back(&self.encoders);
+        self.screen.rest();
         (self.reduced, self.memory) = (None, Memory::default());
         self.pacing.picture_lost();
         self.outlet.rest();
@@ -344,38 +316,42 @@ impl Session {
 
     fn try_encode(&mut self, now: Instant, work: Work) -> Result<Delivery, PictureError> {
         self.fit(work);
-        let Some(shown) = self.screen.picture() else { return Ok(Delivery::Sent) };
-        let size = self.ladder.rung().reduction.of(shown.planes.size());
+        let (Some(shown), mut drawing) = self.screen.parts() else { return Ok(Delivery::Sent) };
+        let (whole, times) = (shown.size, shown.times);
+        let size = self.ladder.rung().reduction.of(whole);
         // A picture of another size refers to none before.
         let work = if size == self.encoder.size() { work } else { Work::Key };
         // Another format begins with a keyframe, which may have to wait.
         let wanted = self.told.and_then(|told| told.demand.format).filter(|_| work == Work::Key);
         let format = wanted.unwrap_or_else(|| self.encoder.format());
-        let encoder = self.encoder.of(&self.encoders, (format, size)).map_err(Failure::Open)?;
-        let _watched = self.encoders.encoding();
+        let opened = self.encoder.of(&self.encoders, (format, size), drawing.as_deref_mut());
+        let (encoder, surfaces) = opened?;
         let begun = clock::now();
-        let relation = self.memory.relate(&shown.planes, &shown.changed);
+        let kept = (&mut self.reduced, &mut self.memory);
+        let brought = bring((&mut *shown, drawing), surfaces, kept, size, &self.figures);
+        let (source, relation) = brought.map_err(Failure::Drawing)?;
+        // Drawing and reading back, which are watched by themselves, are over.
+        let _watched = self.encoders.encoding();
         let has_moved = matches!(relation, Relation::Moved(_));
-        let is_whole = size == shown.planes.size();
-        let (planes, changed) = reduce(&mut self.reduced, shown, size);
         // A smaller picture moves by parts of a row.
+        let is_whole = size == whole;
         let relation = if has_moved && !is_whole { Relation::Altered } else { relation };
-        let (kind, mut ask) = describe(work, relation, changed);
+        let (kind, mut ask) = describe(work, relation, source.changed());
         // A thrifty picture refers to the one before, even if it seems to have nothing in common with it.
         if kind == PictureKind::Fresh && self.efforts.is_thrifty() {
             ask.kind = Kind::Change;
         }
         let mut quantizer = self.rate.choose(now, ask);
         let effort = self.efforts.choose(now, kind, quantizer);
-        let mut picture = Picture { planes, changed, kind, quantizer, effort };
-        let mut unit = encoder.encode(picture).map_err(Failure::Encode)?;
+        let encoded = source.encode(encoder, kind, (quantizer, effort));
+        let mut unit = encoded.map_err(Failure::Encode)?;
         if self.rate.refuses(ask, quantizer, unit.bytes.len()) {
             self.figures.refused.increment();
             self.rate.refused(ask, quantizer, unit.bytes.len());
-            (ask.kind, picture.kind) = (Kind::Key, PictureKind::Key);
+            ask.kind = Kind::Key;
             quantizer = self.rate.choose(now, ask);
-            picture.quantizer = quantizer;
-            unit = encoder.encode(picture).map_err(Failure::Encode)?;
+            let encoded = source.encode(encoder, PictureKind::Key, (quantizer, effort));
+            unit = encoded.map_err(Failure::Encode)?;
         }
         let encoded = clock::now();
         let (length, direct) = (unit.bytes.len(), unit.direct);
@@ -393,7 +369,6 @@ impl Session {
             self.ladder.encoded(now, quantizer, length);
         }
         self.pacing.encoded(now, work, self.rate.is_final());
-        let times = shown.times;
         let packet = |stream, span| VideoPacket {
             stream,
             span,
@@ -467,34 +442,4 @@ impl Session {
             warn!(%link, %broken, suppressed = LIMIT.suppressed(), "closed a link end");
         }
     }
-}
-
-/// The samples to encode at `size`, and which of them changed.
-fn reduce<'a>(
-    reduced: &'a mut Option<Reduced>,
-    shown: &'a Shown,
-    size: FrameSize,
-) -> (&'a Planes, &'a MacroblockMap) {
-    let whole = shown.planes.size();
-    if size == whole {
-        *reduced = None;
-        return (&shown.planes, &shown.changed);
-    }
-    let known = reduced.take().filter(|reduced| reduced.is_of(whole, size));
-    let reduced = reduced.insert(known.unwrap_or_else(|| Reduced::new(whole, size)));
-    reduced.update(&shown.planes, &shown.changed);
-    (reduced.planes(), reduced.changed())
-}
-
-/// How a picture is encoded, and what the rate control is told of it.
-fn describe(work: Work, relation: Relation, changed: &MacroblockMap) -> (PictureKind, Ask) {
-    let (picture, kind) = match (work, relation) {
-        (Work::Key, _) => (PictureKind::Key, Kind::Key),
-        (Work::Refinement, _) => (PictureKind::Predicted, Kind::Refinement),
-        (Work::Change, Relation::Altered) => (PictureKind::Predicted, Kind::Change),
-        (Work::Change, Relation::Fresh) => (PictureKind::Fresh, Kind::Fresh),
-        (Work::Change, Relation::Moved(rows)) => (PictureKind::Moved(rows), Kind::Moved),
-    };
-    let ask = Ask { kind, changed: changed.changed(), total: changed.total() };
-    (picture, ask)
 }

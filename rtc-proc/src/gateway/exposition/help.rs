@@ -10,7 +10,7 @@ pub(super) fn of(name: &str) -> &'static str {
 pub(super) const UNKNOWN: &str = "A figure that is not described.";
 
 /// Every metric, in the order of the names.
-const HELP: [(&str, &str); 117] = [
+const HELP: [(&str, &str); 118] = [
     ("lumen_app_frames_taken_total", "Frames that are an app's buffer, taken without being drawn."),
     ("lumen_buffers_announced_total", "Frame buffers that the compositor announced to media."),
     ("lumen_callback_rounds_total", "Rounds in which apps were asked to draw."),
@@ -45,12 +45,16 @@ const HELP: [(&str, &str); 117] = [
     ("lumen_frames_dropped_total", "Pieces of sound that were too late to be sent."),
     ("lumen_frames_encoded_total", "Pieces of sound that were encoded."),
     ("lumen_frames_failed_total", "Frames that could not be drawn."),
+    ("lumen_frames_mapped_total", "Frames that the processor touched before they were encoded."),
     ("lumen_frames_rendered_total", "Frames that the compositor drew."),
     ("lumen_frames_taken_total", "Frames that media took."),
     ("lumen_frames_total", "Frames that were sent to media."),
     ("lumen_frames_unchanged_total", "Frames in which nothing had changed."),
     ("lumen_frames_undrawn_total", "Frames that needed no drawing."),
-    ("lumen_graphics_rung", "Who draws: 2 the graphics processor, 3 the processor."),
+    (
+        "lumen_graphics_rung",
+        "Who draws: 1 the graphics processor, which encodes, too, 2 it only draws, 3 the processor.",
+    ),
     ("lumen_http_connections_refused_total", "Connections that found no place or had to give way."),
     ("lumen_http_connections_total", "Connections that the gateway accepted."),
     ("lumen_http_requests_refused_total", "Requests that were refused for their form."),
