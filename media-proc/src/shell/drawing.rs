@@ -145,14 +145,14 @@ impl Drawing {
         size.width().max(size.height()) <= self.canvas.longest_side()
     }
 
-    /// What watches over the driver.
-    pub(super) const fn watch(&self) -> &Watch {
-        &self.watch
-    }
-
     /// The canvas, and what watches over its driver.
     pub(super) const fn parts(&mut self) -> (&mut Canvas, &Watch) {
         (&mut self.canvas, &self.watch)
+    }
+
+    /// From now on the picture is drawn into the memory of the driver that encodes.
+    pub(super) const fn share(&mut self) {
+        self.shares = true;
     }
 
     /// Whether it is.

@@ -3,8 +3,9 @@
 use std::{rc::Rc, time::Duration};
 
 use lumen_ipc::{
-    graphics::EncoderUse,
+    graphics::{EncoderUse, Encoding},
     service::MediaConfig,
+    text::Text,
     units::{Fps, FrameSize, Kbps},
     video::VideoFormat,
 };
@@ -12,6 +13,7 @@ use lumen_ipc::{
 use super::{
     drawing::Drawing,
     session::Failure,
+    sharing,
     trial::Guarded,
     watch::{Watch, Watched},
 };
@@ -20,7 +22,7 @@ use crate::{
     trial::{
         Took,
         clock::{Pace, measure},
-        is_worth,
+        is_fast_enough, is_worth,
         scene::Scene,
         stages,
     },
@@ -48,6 +50,8 @@ pub(super) enum NoEncoding {
     NotWorth(String),
     #[error(transparent)]
     Open(#[from] OpenError),
+    #[error(transparent)]
+    Stage(#[from] stages::Fails),
 }
 
 /// What is common to all encoders of a session.
@@ -68,28 +72,82 @@ impl Encoders {
     }
 
     /// Has the graphics processor encode from now on, if that is to be, and returns an encoder that was tried,
-    /// and why it was chosen.
+    /// and what it is. Where pictures can be drawn into its memory, they are.
     ///
     /// # Errors
     /// It does not encode, and the processor goes on.
     pub(super) fn encode_with(
         &mut self,
         device: Device,
-        watch: Watch,
+        drawing: &mut Drawing,
         (size, told): (FrameSize, EncoderUse),
-    ) -> Result<(Encoder, String), NoEncoding> {
-        let device = Rc::new(device);
+    ) -> Result<(Opened, Encoding), NoEncoding> {
+        let driver = Text::truncated(device.name());
+        let (device, watch) = (Rc::new(device), drawing.parts().1.clone());
+        let compares = told == EncoderUse::IfWorth;
+        let (canvas, _) = drawing.parts();
         let opening = watch.opening();
-        let mut encoder = vaapi::Encoder::tried(&device, size, self.fps, self.bitrate)?;
+        let shared = sharing::open(&device, canvas, (size, self.fps, self.bitrate));
         drop(opening);
-        let mut why = String::new();
-        if told == EncoderUse::IfWorth {
-            why = self.compare(Encoder::Vaapi(Box::new(encoder)), &watch, size)?;
-            let _opening = watch.opening();
-            encoder = vaapi::Encoder::open(&device, size, self.fps, self.bitrate)?;
-        }
+        let opened = match shared {
+            Ok(mut opened) => {
+                let mut reason = String::new();
+                if compares {
+                    let compared = self.compare_shared(opened, drawing);
+                    // Nobody has asked for the pictures that were compared.
+                    drawing.rest();
+                    (opened, reason) = compared?;
+                }
+                drawing.share();
+                let (encoder, surfaces) = opened;
+                let reason = Text::truncated(reason);
+                let encoder = Encoder::Vaapi(Box::new(encoder));
+                ((encoder, Some(surfaces)), Encoding::InPlace { driver, reason })
+            }
+            Err(no_sharing) => {
+                let opening = watch.opening();
+                let encoder = vaapi::Encoder::tried(&device, size, self.fps, self.bitrate)?;
+                drop(opening);
+                let mut encoder = Encoder::Vaapi(Box::new(encoder));
+                let mut reason = format!("with a copy, because {no_sharing}");
+                if compares {
+                    let compared;
+                    (encoder, compared) = self.compare(encoder, &watch, size)?;
+                    reason = format!("{compared}; {reason}");
+                }
+                ((encoder, None), Encoding::Vaapi { driver, reason: Text::truncated(reason) })
+            }
+        };
         self.device = Some((device, watch));
-        Ok((Encoder::Vaapi(Box::new(encoder)), why))
+        Ok(opened)
+    }
+
+    fn pace(&self) -> Pace {
+        let interval = Duration::from_micros(self.fps.interval_micros());
+        Pace { interval, most: COMPARED, patience: COMPARED_FOR }
+    }
+
+    /// Whether drawing into `opened` and encoding there is better than reading back and encoding by the processor, on
+    /// pictures that come as fast as the desktop's; the numbers.
+    fn compare_shared(
+        &self,
+        (encoder, surfaces): (vaapi::Encoder, Surfaces),
+        drawing: &mut Drawing,
+    ) -> Result<((vaapi::Encoder, Surfaces), String), NoEncoding> {
+        let (pace, size) = (self.pace(), surfaces.size());
+        let scene = Scene::new(size);
+        let alone = self.by_the_processor(VideoFormat::H264ConstrainedBaseline, size)?;
+        let (canvas, watch) = drawing.parts();
+        let mut shared = stages::InPlace::new(canvas, &scene, (encoder, surfaces));
+        let graphics = measure(pace, &mut Guarded { stage: &mut shared, watch: Some(watch) })?
+            .ok_or(NoEncoding::Nothing)?;
+        let (canvas, opened) = shared.into_parts();
+        is_fast_enough(&graphics, pace.interval).map_err(NoEncoding::NotWorth)?;
+        let mut reading = stages::ReadBack::new(canvas, &scene, alone);
+        let alone = measure(pace, &mut Guarded { stage: &mut reading, watch: Some(watch) })?
+            .ok_or(NoEncoding::Nothing)?;
+        let why = is_worth(&graphics, &alone, pace.interval).map_err(NoEncoding::NotWorth)?;
+        Ok((opened, why))
     }
 
     /// Whether `encoder` is better than the processor's, on pictures that come as fast as the desktop's; the
@@ -99,18 +157,22 @@ impl Encoders {
         encoder: Encoder,
         watch: &Watch,
         size: FrameSize,
-    ) -> Result<String, NoEncoding> {
-        let interval = Duration::from_micros(self.fps.interval_micros());
-        let pace = Pace { interval, most: COMPARED, patience: COMPARED_FOR };
-        let scene = Scene::new(size);
-        let took = |encoder, watch| -> Result<Took, NoEncoding> {
+    ) -> Result<(Encoder, String), NoEncoding> {
+        let (pace, scene) = (self.pace(), Scene::new(size));
+        let took = |encoder, watch| -> Result<(Took, Encoder), NoEncoding> {
             let mut stage = stages::Encoding::new(encoder, &scene);
-            measure(pace, &mut Guarded { stage: &mut stage, watch })?.ok_or(NoEncoding::Nothing)
+            let took = measure(pace, &mut Guarded { stage: &mut stage, watch })?;
+            Ok((took.ok_or(NoEncoding::Nothing)?, stage.into_encoder()))
         };
-        let format = VideoFormat::H264ConstrainedBaseline;
-        let alone = Encoder::open(format, size, self.fps, self.bitrate)?;
-        let (graphics, alone) = (took(encoder, Some(watch))?, took(alone, None)?);
-        is_worth(&graphics, &alone, interval).map_err(NoEncoding::NotWorth)
+        let alone = self.by_the_processor(VideoFormat::H264ConstrainedBaseline, size)?;
+        let (graphics, encoder) = took(encoder, Some(watch))?;
+        let (alone, _) = took(alone, None)?;
+        let why = is_worth(&graphics, &alone, pace.interval).map_err(NoEncoding::NotWorth)?;
+        Ok((encoder, why))
+    }
+
+    fn by_the_processor(&self, format: VideoFormat, size: FrameSize) -> Result<Encoder, OpenError> {
+        Encoder::open(format, size, self.fps, self.bitrate)
     }
 
     /// Opens an encoder for pictures of `size`. A graphics processor knows one format only, which is the only
@@ -123,7 +185,7 @@ impl Encoders {
     ) -> Result<Opened, Failure> {
         let device = self.device.as_ref().filter(|_| format != VideoFormat::Vp8);
         let Some((device, watch)) = device else {
-            return Ok((Encoder::open(format, size, self.fps, self.bitrate)?, None));
+            return Ok((self.by_the_processor(format, size)?, None));
         };
         let _opening = watch.opening();
         let refused = |failure| Failure::Open(OpenError::Vaapi(failure));

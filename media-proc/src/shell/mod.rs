@@ -10,6 +10,7 @@ mod held;
 mod outlet;
 mod screen;
 mod session;
+mod sharing;
 mod shown;
 mod source;
 #[cfg(test)]
@@ -50,7 +51,6 @@ use self::{
     session::Session,
     trial::Trial,
     tuning::Desk,
-    watch::Watch,
 };
 use crate::{
     convert::{Frame, MacroblockMap, Planes},
@@ -77,8 +77,8 @@ pub struct Media {
 enum Node {
     /// There is none, or it is of no use.
     None,
-    /// It was granted, and is to be tried.
-    Granted(Grant, NodeUse),
+    /// It was granted, opened once for drawing and perhaps once more for encoding, and is to be tried.
+    Granted([Option<Grant>; 2], NodeUse),
     /// Media draws by it.
     Drawing,
 }
@@ -167,7 +167,12 @@ impl Worker for Media {
             if what == ToWorker::RenderNode
                 && let Some(told) = config.node
             {
-                media.node = Node::Granted(grant, told);
+                media.node = match std::mem::replace(&mut media.node, Node::None) {
+                    Node::Granted([Some(first), _], told) => {
+                        Node::Granted([Some(first), Some(grant)], told)
+                    }
+                    _ => Node::Granted([Some(grant), None], told),
+                };
                 continue;
             }
             let of_packets = matches!(what, ToWorker::LinkEnd { link: LinkName::Packets, .. });
@@ -187,8 +192,8 @@ impl Worker for Media {
             trial.warm();
             return;
         }
-        if let Node::Granted(grant, told) = std::mem::replace(&mut self.node, Node::None) {
-            self.try_node(&grant, told);
+        if let Node::Granted(grants, told) = std::mem::replace(&mut self.node, Node::None) {
+            self.try_node(grants, told);
         }
         if let Some(grant) = self.packets.take()
             && let Err(error) = self.accept(grant)
@@ -252,16 +257,20 @@ impl Worker for Media {
 }
 
 impl Media {
-    /// Draws by a node and encodes by it, as far as that is to be and can be, and says what came of it.
-    fn try_node(&mut self, grant: &Grant, told: NodeUse) {
+    /// Draws by a node and encodes by it, as far as that is to be and can be, and says what came of it. Each driver has
+    /// an opening of the node: in a common one they would have common names for buffers, and give each other's back.
+    fn try_node(&mut self, [for_drawing, for_encoding]: [Option<Grant>; 2], told: NodeUse) {
+        let Some(grant) = for_drawing else { return };
         let opened = grant.descriptor.try_clone().map_err(NoDrawing::Node);
         match opened.and_then(|node| Drawing::open(node, told.software)) {
-            Ok(drawing) => {
+            Ok(mut drawing) => {
                 let renderer = Text::truncated(drawing.renderer());
                 info!(%renderer, "drawing by a graphics processor");
-                let encoding = match told.encode {
-                    EncoderUse::Never => Encoding::Processor { reason: Text::default() },
-                    told => self.encode_by(grant.descriptor.try_clone(), drawing.watch(), told),
+                let encoding = match (told.encode, for_encoding) {
+                    (EncoderUse::Never, _) | (_, None) => {
+                        Encoding::Processor { reason: Text::default() }
+                    }
+                    (told, Some(grant)) => self.encode_by(grant.descriptor, &mut drawing, told),
                 };
                 grant.judge(Judgement::Draws { renderer, encoding });
                 self.session.draw_with(drawing);
@@ -275,21 +284,13 @@ impl Media {
     }
 
     /// Lets the graphics processor of a node encode, if it can, and says what encodes.
-    fn encode_by(
-        &mut self,
-        node: io::Result<OwnedFd>,
-        watch: &Watch,
-        told: EncoderUse,
-    ) -> Encoding {
-        let opening = watch.opening();
-        let opened = node.map_err(|error| error.to_string());
-        let opened = opened.and_then(|node| Device::open(node).map_err(|error| error.to_string()));
+    fn encode_by(&mut self, node: OwnedFd, drawing: &mut Drawing, told: EncoderUse) -> Encoding {
+        let opening = drawing.parts().1.opening();
+        let opened = Device::open(node).map_err(|error| error.to_string());
         drop(opening);
         let encoding = opened.and_then(|device| {
-            let driver = Text::truncated(device.name());
-            let opened = self.session.encode_with(device, watch.clone(), told);
-            let encodes = |why| Encoding::Vaapi { driver, reason: Text::truncated(why) };
-            opened.map(encodes).map_err(|error| error.to_string())
+            let opened = self.session.encode_with(device, drawing, told);
+            opened.map_err(|error| error.to_string())
         });
         encoding.unwrap_or_else(|reason| {
             warn!(%reason, "the graphics processor does not encode");

@@ -10,7 +10,7 @@ use std::{
 };
 
 use lumen_ipc::{
-    graphics::{EncoderUse, Rung},
+    graphics::{EncoderUse, Encoding, Rung},
     link::LinkName,
     message::packets::{FrameStamps, VideoPacket},
     service::MediaConfig,
@@ -30,7 +30,6 @@ use super::{
     screen::{Frames, Screen, Taken},
     source::{PictureError, bring, describe},
     tuning::{Desk, Told},
-    watch::Watch,
 };
 use crate::{
     convert::Reduced,
@@ -131,14 +130,14 @@ impl Session {
     pub(super) fn encode_with(
         &mut self,
         device: Device,
-        watch: Watch,
+        drawing: &mut Drawing,
         told: EncoderUse,
-    ) -> Result<String, NoEncoding> {
+    ) -> Result<Encoding, NoEncoding> {
         let wanted = (self.encoder.size(), told);
-        let (encoder, why) = self.encoders.encode_with(device, watch, wanted)?;
-        self.encoder = (encoder, None).into();
+        let (opened, encoding) = self.encoders.encode_with(device, drawing, wanted)?;
+        self.encoder = opened.into();
         self.outlet.offer(Encoder::formats(true));
-        Ok(why)
+        Ok(encoding)
     }
 
     /// Takes the link end of a new compositor.
