@@ -24,9 +24,12 @@ use lumen_ipc_runtime::{
     confine::Policy,
 };
 
-use super::watch::{self, LIMITS, SOFTWARE_LIMITS, Watch};
+use super::{
+    sharing,
+    watch::{self, LIMITS, SOFTWARE_LIMITS, Watch},
+};
 use crate::{
-    draw::Canvas,
+    draw::{Canvas, Surfaces},
     policy,
     trial::{
         Took,
@@ -44,7 +47,7 @@ use crate::{
 const SIZE: (u32, u32) = (1920, 1080);
 
 /// Those where the processor draws in place of a graphics processor.
-const SOFTWARE_SIZE: (u32, u32) = (320, 180);
+const SOFTWARE_SIZE: (u32, u32) = (160, 90);
 
 /// Two seconds, or a few pictures where everything is slow.
 const PACE: Pace =
@@ -57,10 +60,20 @@ const BITRATE: Kbps = Kbps::clamped(20_000);
 pub(super) struct Trial {
     report: File,
     video: File,
-    node: Option<(OwnedFd, NodeUse)>,
+    /// Opened once for the driver that draws, and once for the one that encodes.
+    node: Option<([OwnedFd; 2], NodeUse)>,
     canvas: Option<Canvas>,
-    encoder: Option<Encoder>,
+    encoder: Option<Encodes>,
     watch: Option<Watch>,
+}
+
+/// How the graphics processor encodes.
+#[derive(Debug)]
+enum Encodes {
+    /// What is copied to it.
+    Copied(Box<vaapi::Encoder>),
+    /// What is drawn into its memory.
+    InPlace(Box<(vaapi::Encoder, Surfaces)>),
 }
 
 impl Trial {
@@ -71,7 +84,9 @@ impl Trial {
             Some(grants.swap_remove(at).descriptor)
         };
         let (report, video) = (take(ToWorker::TrialReport)?, take(ToWorker::TrialVideo)?);
-        let node = told.and_then(|told| Some((take(ToWorker::RenderNode)?, told)));
+        let node = told.and_then(|told| {
+            Some(([take(ToWorker::RenderNode)?, take(ToWorker::RenderNode)?], told))
+        });
         let (report, video) = (report.into(), video.into());
         Some(Self { report, video, node, canvas: None, encoder: None, watch: None })
     }
@@ -86,14 +101,15 @@ impl Trial {
 
     /// Loads the drivers of the node and tries them.
     pub(super) fn warm(&mut self) {
-        let Some((node, told)) = self.node.as_ref() else { return };
+        let Some((nodes, told)) = self.node.as_ref() else { return };
         let limits = if told.software { SOFTWARE_LIMITS } else { LIMITS };
-        let (software, for_drawing, for_encoding) =
-            (told.software, node.try_clone(), node.try_clone());
+        let software = told.software;
+        let [for_drawing, for_encoding] = nodes.each_ref().map(OwnedFd::try_clone);
         let watch = Watch::start(limits, watch::end);
         self.watch = watch.map_err(|error| tell(&self.report, "watch over the driver", error)).ok();
-        self.canvas = self.open_canvas(for_drawing, software);
-        self.encoder = self.open_encoder(for_encoding, self.size());
+        let mut canvas = self.open_canvas(for_drawing, software);
+        self.encoder = self.open_encoder(for_encoding, canvas.as_mut());
+        self.canvas = canvas;
     }
 
     fn size(&self) -> FrameSize {
@@ -127,7 +143,11 @@ impl Trial {
         Some(canvas)
     }
 
-    fn open_encoder(&self, node: io::Result<OwnedFd>, size: FrameSize) -> Option<Encoder> {
+    fn open_encoder(
+        &self,
+        node: io::Result<OwnedFd>,
+        canvas: Option<&mut Canvas>,
+    ) -> Option<Encodes> {
         let _watched = self.watch.as_ref().map(Watch::opening);
         let fails = |error: &dyn Display| {
             tell(&self.report, "encoding", format_args!("not possible: {error}"));
@@ -135,11 +155,25 @@ impl Trial {
         let node = node.map_err(|error| fails(&error)).ok()?;
         let device = Device::of_any_use(node).map_err(|error| fails(&error)).ok()?;
         device.about().iter().for_each(|(what, text)| tell(&self.report, what, text));
-        let device = device.that_suits().map_err(|error| fails(&error)).ok()?;
-        let tried = vaapi::Encoder::tried(&Rc::new(device), size, FPS, BITRATE);
-        let encoder = tried.map_err(|error| fails(&error)).ok()?;
+        let device = Rc::new(device.that_suits().map_err(|error| fails(&error)).ok()?);
+        let tried = vaapi::Encoder::tried(&device, self.size(), FPS, BITRATE);
+        let encoder = Box::new(tried.map_err(|error| fails(&error)).ok()?);
         tell(&self.report, "first pictures", "encoded as they were to be");
-        Some(Encoder::Vaapi(Box::new(encoder)))
+        let in_place =
+            canvas.map(|canvas| sharing::open(&device, canvas, (self.size(), FPS, BITRATE)));
+        Some(match in_place {
+            Some(Ok(opened)) => {
+                let found =
+                    "drawn into the encoder's memory as plain numbers say, and encoded there";
+                tell(&self.report, "without a copy", found);
+                Encodes::InPlace(Box::new(opened))
+            }
+            Some(Err(error)) => {
+                tell(&self.report, "without a copy", format_args!("not possible: {error}"));
+                Encodes::Copied(encoder)
+            }
+            None => Encodes::Copied(encoder),
+        })
     }
 
     /// Measures all there is, and ends.
@@ -151,10 +185,11 @@ impl Trial {
         tell(&self.report, "pictures", format_args!("{size}, {FPS} a second"));
         let scene = Scene::new(size);
         self.measured("converting by the processor", &mut stages::Converting::new(&scene));
-        if let Some(mut canvas) = self.canvas.take() {
+        if let Some(canvas) = &mut self.canvas {
             let subject = "drawing and converting by the graphics processor";
-            match stages::Drawing::new(&mut canvas, &scene) {
-                Ok(mut stage) => drop(self.measured(subject, &mut stage)),
+            let watch = self.watch.as_ref();
+            match stages::Drawing::new(canvas, &scene) {
+                Ok(mut stage) => drop(measured((&self.report, watch), subject, &mut stage)),
                 Err(error) => tell(&self.report, subject, error),
             }
         }
@@ -163,11 +198,22 @@ impl Trial {
         let mut stage = stages::Encoding::new(by_processor, &scene);
         self.measured("encoding by the processor", &mut stage);
         let (mut by, mut stream) = ("the processor", stage.into_stream());
-        if let Some(encoder) = self.encoder.take() {
-            let mut stage = stages::Encoding::new(encoder, &scene);
-            if self.measured("encoding by the graphics processor", &mut stage).is_some() {
-                (by, stream) = ("the graphics processor", stage.into_stream());
+        match (self.encoder.take(), self.canvas.take()) {
+            (Some(Encodes::InPlace(opened)), Some(mut canvas)) => {
+                let mut stage = stages::InPlace::new(&mut canvas, &scene, *opened);
+                let subject = "converting and encoding by the graphics processor, without a copy";
+                if self.measured(subject, &mut stage).is_some() {
+                    (by, stream) = ("the graphics processor, without a copy", stage.into_stream());
+                }
             }
+            (Some(Encodes::Copied(encoder)), _) => {
+                let encoder = Encoder::Vaapi(encoder);
+                let mut stage = stages::Encoding::new(encoder, &scene);
+                if self.measured("encoding by the graphics processor", &mut stage).is_some() {
+                    (by, stream) = ("the graphics processor", stage.into_stream());
+                }
+            }
+            _ => {}
         }
         tell(&self.report, "video", format_args!("{} bytes, encoded by {by}", stream.len()));
         self.video
@@ -176,17 +222,24 @@ impl Trial {
     }
 
     fn measured<S: Stage<Error: Display>>(&self, subject: &str, stage: &mut S) -> Option<Took> {
-        let mut watched = Guarded { stage, watch: self.watch.as_ref() };
-        match measure(PACE, &mut watched) {
-            Ok(Some(took)) => {
-                tell(&self.report, subject, took);
-                Some(took)
-            }
-            Ok(None) => None,
-            Err(error) => {
-                tell(&self.report, subject, format_args!("fails: {error}"));
-                None
-            }
+        measured((&self.report, self.watch.as_ref()), subject, stage)
+    }
+}
+
+fn measured<S: Stage<Error: Display>>(
+    (report, watch): (&File, Option<&Watch>),
+    subject: &str,
+    stage: &mut S,
+) -> Option<Took> {
+    match measure(PACE, &mut Guarded { stage, watch }) {
+        Ok(Some(took)) => {
+            tell(report, subject, took);
+            Some(took)
+        }
+        Ok(None) => None,
+        Err(error) => {
+            tell(report, subject, format_args!("fails: {error}"));
+            None
         }
     }
 }
@@ -201,6 +254,7 @@ impl<S: Stage> Stage for Guarded<'_, S> {
     type Error = S::Error;
 
     fn prepare(&mut self, number: usize) {
+        let _watched = self.watch.map(Watch::drawing);
         self.stage.prepare(number);
     }
 
