@@ -90,6 +90,20 @@ const DRM_REQUESTS: &[(u8, &str)] = &[
     (0xcd, "a point of a timeline is signalled"),
 ];
 
+/// Requests on descriptors of buffers (`include/uapi/linux/dma-buf.h`).
+const BUFFER_REQUESTS: &[(u8, &str)] = &[
+    (0x00, "the processor begins or ends to use a buffer"),
+    (0x02, "those who draw into a buffer, as a fence"),
+    (0x03, "a fence for those who use a buffer later"),
+];
+
+/// Requests on descriptors of fences (`include/uapi/linux/sync_file.h`).
+const FENCE_REQUESTS: &[(u8, &str)] = &[
+    (0x03, "two fences become one"),
+    (0x04, "whether a fence is signalled"),
+    (0x05, "by when a fence is wanted"),
+];
+
 /// Calls by which drivers look for what may be there; they work without.
 const REFUSED: &[(c_long, i32)] = &[
     (c::SYS_openat, c::EACCES),
@@ -122,6 +136,9 @@ const TYPE: u64 = 0xff00;
 const NUMBER: u64 = 0x00ff;
 /// The type of requests of the DRM subsystem.
 const DRM: u64 = (b'd' as u64) << 8;
+/// That of requests of buffers, and of fences.
+const BUFFER: u64 = (b'b' as u64) << 8;
+const FENCE: u64 = (b'>' as u64) << 8;
 
 /// The confinement of a media that draws by a graphics processor.
 #[must_use]
@@ -141,23 +158,16 @@ pub fn drawing() -> Policy {
             &[request.masked_equals(TYPE | 0xe0, DRM | 0x80)],
             "what each driver asks of its own part of the kernel",
         )
-        .allow_when(
-            c::SYS_ioctl,
-            &[request.masked_equals(TYPE, u64::from(b'b') << 8)],
-            "waiting for those who draw into a buffer, on the descriptor of that buffer",
-        )
-        .allow_when(
-            c::SYS_ioctl,
-            &[request.masked_equals(TYPE, u64::from(b'>') << 8)],
-            "fences, on their own descriptors",
-        )
         .allow(c::SYS_lseek, "how large an announced buffer is")
         .allow(c::SYS_sysinfo, "how much memory there is")
         .allow(c::SYS_uname, "which kernel it is")
         .threads("drivers start threads when there is more to compile");
-    for (number, reason) in DRM_REQUESTS {
-        let this = request.masked_equals(TYPE | NUMBER, DRM | u64::from(*number));
-        policy = policy.allow_when(c::SYS_ioctl, &[this], reason);
+    for (of, requests) in [(DRM, DRM_REQUESTS), (BUFFER, BUFFER_REQUESTS), (FENCE, FENCE_REQUESTS)]
+    {
+        for (number, reason) in requests {
+            let this = request.masked_equals(TYPE | NUMBER, of | u64::from(*number));
+            policy = policy.allow_when(c::SYS_ioctl, &[this], reason);
+        }
     }
     for (syscall, errno) in REFUSED.iter().chain(REFUSED_LEGACY) {
         let reason = "drivers look for settings and for other devices, and work without";
