@@ -91,10 +91,9 @@ impl Outward {
         });
     }
 
-    /// Retires all buffers in memory that media has mapped.
+    /// Retires all buffers. Media takes those of graphics processors again with the next frame that shows them.
     pub(super) fn rest(&mut self, link: &FramesLink, output: OutputId) -> Result<(), SendError> {
-        self.slots.replace_canvas();
-        self.slots.retain(|name| matches!(name, BufferName::Dmabuf(_)));
+        self.slots.retire_all();
         self.tell_retired(link, output)
     }
 

@@ -72,6 +72,12 @@ impl<Name: PartialEq> Slots<Name> {
         }
     }
 
+    /// Retires everything.
+    pub(super) fn retire_all(&mut self) {
+        self.replace_canvas();
+        self.retain(|_| false);
+    }
+
     /// The next slot to retire at media, before anything is announced.
     pub(super) fn next_retired(&mut self) -> Option<SlotIndex> {
         self.retired.pop()
@@ -152,6 +158,19 @@ mod tests {
     }
 
     #[test]
+    fn everything_is_retired_at_rest_and_announced_again_with_the_next_frame() {
+        let mut slots = Slots::default();
+        let mut announced =
+            [slots.canvas().index, slots.of_app('a').index, slots.of_app('b').index];
+        slots.retire_all();
+        let mut retired: Vec<_> = std::iter::from_fn(|| slots.next_retired()).collect();
+        announced.sort_unstable();
+        retired.sort_unstable();
+        assert_eq!(retired, announced);
+        assert!(slots.of_app('b').is_new && slots.canvas().is_new);
+    }
+
+    #[test]
     fn buffer_beyond_the_most_takes_the_place_of_the_one_not_shown_for_longest() {
         let mut slots = Slots::default();
         let first = slots.of_app(0);
@@ -170,14 +189,15 @@ mod tests {
         /// used, and each holds the buffer that it is used for.
         #[test]
         fn slots_are_what_media_expects(
-            steps in prop::collection::vec((0..4_u8, 0..60_u8), 1..300)
+            steps in prop::collection::vec((0..20_u8, 0..60_u8), 1..300)
         ) {
             let mut slots = Slots::default();
             let mut held = BTreeMap::new();
             for (what, name) in steps {
                 match what {
-                    0 => slots.retain(|other| other % 7 != name % 7),
-                    1 => slots.replace_canvas(),
+                    0..5 => slots.retain(|other| other % 7 != name % 7),
+                    5..10 => slots.replace_canvas(),
+                    10 => slots.retire_all(),
                     _ => {
                         let slot = if name == 0 { slots.canvas() } else { slots.of_app(name) };
                         while let Some(retired) = slots.next_retired() {
