@@ -1,5 +1,5 @@
-//! What media may still do while it serves: beyond the base policy it gives the ring's memory back, and no more unless
-//! it draws by a graphics processor.
+//! What media may still do while it serves: beyond the base policy it gives the ring's memory back and takes the time as
+//! libvpx does, and no more unless it draws by a graphics processor.
 //!
 //! x264 and libvpx run on the caller's thread, and neither they nor the colour converter need any file; all
 //! detect the processor by its own instructions. libvpx counts processors whenever an encoder is opened, by a
@@ -34,17 +34,19 @@ const PRIVATE_MEMORY_DRAWING: u64 = 2048 * MIB;
 /// The confinement.
 #[must_use]
 pub fn policy() -> Policy {
-    giving_back(Policy::base()).open_files(OPEN_FILES).private_memory(PRIVATE_MEMORY).refuse(
+    serving(Policy::base()).open_files(OPEN_FILES).private_memory(PRIVATE_MEMORY).refuse(
         c::SYS_openat,
         c::EACCES,
         "libvpx counts processors by a file, and works without",
     )
 }
 
-/// Also lets shared memory that media writes be given back.
-fn giving_back(policy: Policy) -> Policy {
+/// Also lets shared memory that media writes be given back, and the time be asked for.
+fn serving(policy: Policy) -> Policy {
     let remove = Condition::arg(2).equals(c::MADV_REMOVE);
-    policy.allow_when(c::SYS_madvise, &[remove], "the ring takes no memory while nobody watches")
+    policy
+        .allow_when(c::SYS_madvise, &[remove], "the ring takes no memory while nobody watches")
+        .allow(c::SYS_gettimeofday, "libvpx measures itself, where the vDSO has no answer")
 }
 
 /// What a driver reads while it is loaded. Some of these are files or do not exist everywhere.
@@ -144,7 +146,7 @@ const FENCE: u64 = (b'>' as u64) << 8;
 #[must_use]
 pub fn drawing() -> Policy {
     let request = Condition::arg(1);
-    let mut policy = giving_back(Policy::base())
+    let mut policy = serving(Policy::base())
         .open_files(OPEN_FILES_DRAWING)
         .private_memory(PRIVATE_MEMORY_DRAWING)
         // DRM_COMMAND_BASE to DRM_COMMAND_END, in two parts that a mask can name.
