@@ -52,6 +52,8 @@ pub struct Seen {
     pub connected: bool,
     /// Every frame.
     pub frames: Vec<ReceivedFrame>,
+    /// The access units of frames from when this was set on, for whoever decodes them.
+    pub kept: Option<Vec<Vec<u8>>>,
     /// The session description it was answered with.
     pub answer: String,
     /// What takes its peer up again, by another WebSocket of the same login.
@@ -69,6 +71,16 @@ pub struct Viewer {
     orders: Sender<Order>,
     bell: PipeWriter,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What a viewer decodes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Codec {
+    /// H.264 only.
+    #[default]
+    H264,
+    /// VP8 only.
+    Vp8,
 }
 
 /// What the viewer's thread is told.
@@ -104,7 +116,15 @@ impl Viewer {
     /// # Errors
     /// When it is not let in.
     pub fn with_token(address: SocketAddr, token: &str) -> Result<Self> {
-        Self::with_login(address, &login(address, token)?.signed_in()?)
+        Self::with_codec(address, token, Codec::default())
+    }
+
+    /// The same with what it decodes.
+    ///
+    /// # Errors
+    /// When it is not let in.
+    pub fn with_codec(address: SocketAddr, token: &str, codec: Codec) -> Result<Self> {
+        Self::watching(address, &login(address, token)?.signed_in()?, codec)
     }
 
     /// Starts to watch with an earlier login.
@@ -112,12 +132,16 @@ impl Viewer {
     /// # Errors
     /// When it is not let in.
     pub fn with_login(address: SocketAddr, login: &SignedIn) -> Result<Self> {
+        Self::watching(address, login, Codec::default())
+    }
+
+    fn watching(address: SocketAddr, login: &SignedIn, codec: Codec) -> Result<Self> {
         let signalling = Signalling::open(Handshake::of(address).signed_in(login))?;
         let seen = Arc::default();
         let (orders, receiver) = channel();
         let (bell_reader, bell) = std::io::pipe()?;
         let desk = Desk { seen: Arc::clone(&seen), orders: receiver };
-        let peer = peer::Peer::new(signalling, bell_reader, desk)?;
+        let peer = peer::Peer::new(signalling, bell_reader, desk, codec)?;
         let thread = std::thread::Builder::new().name("viewer".into()).spawn(move || peer.run())?;
         Ok(Self { seen, orders, bell, thread: Some(thread) })
     }

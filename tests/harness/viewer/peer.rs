@@ -20,7 +20,7 @@ use str0m::{
 };
 
 use super::{
-    Desk, INPUT, MOTION, Order, PADS, ReceivedFrame,
+    Codec, Desk, INPUT, MOTION, Order, PADS, ReceivedFrame,
     presence::Presence,
     signalling::{FromGateway, Signalling},
 };
@@ -44,6 +44,7 @@ pub(super) struct Peer {
     pending: Option<SdpPendingOffer>,
     channels: Vec<(ChannelId, String)>,
     presence: Option<Presence>,
+    codec: Codec,
     leaving: bool,
     /// Codes of the keys held.
     held: BTreeSet<[u8; 2]>,
@@ -52,11 +53,21 @@ pub(super) struct Peer {
 
 impl Peer {
     /// Makes the offer and sends it.
-    pub(super) fn new(mut signalling: Signalling, bell: PipeReader, desk: Desk) -> Result<Self> {
+    pub(super) fn new(
+        mut signalling: Signalling,
+        bell: PipeReader,
+        desk: Desk,
+        codec: Codec,
+    ) -> Result<Self> {
         str0m::crypto::from_feature_flags().install_process_default();
         let socket = UdpSocket::bind("127.0.0.1:0").context("binding the viewer's socket")?;
         socket.set_nonblocking(true)?;
-        let mut rtc = RtcConfig::new().clear_codecs().enable_h264(true).build(Instant::now());
+        let config = RtcConfig::new().clear_codecs();
+        let config = match codec {
+            Codec::H264 => config.enable_h264(true),
+            Codec::Vp8 => config.enable_vp8(true),
+        };
+        let mut rtc = config.build(Instant::now());
         let candidate = Candidate::host(socket.local_addr()?, "udp").context("a candidate")?;
         rtc.add_local_candidate(candidate);
         let mut change = rtc.sdp_api();
@@ -87,6 +98,7 @@ impl Peer {
             pending,
             channels: Vec::new(),
             presence: None,
+            codec,
             leaving: false,
             held: BTreeSet::new(),
             next_sign: Instant::now(),
@@ -164,9 +176,17 @@ impl Peer {
                 self.leaving = true;
             }
             Event::MediaData(data) => {
-                let keyframe = has_idr(&data.data);
+                let keyframe = match self.codec {
+                    Codec::H264 => has_idr(&data.data),
+                    // RFC 6386, section 9.1.
+                    Codec::Vp8 => data.data.first().is_some_and(|first| first & 1 == 0),
+                };
                 let frame = ReceivedFrame { at: Instant::now(), bytes: data.data.len(), keyframe };
-                self.desk.seen().frames.push(frame);
+                let mut seen = self.desk.seen();
+                seen.frames.push(frame);
+                if let Some(kept) = &mut seen.kept {
+                    kept.push(data.data.to_vec());
+                }
             }
             _ => {}
         }

@@ -1,21 +1,23 @@
 //! A viewer with gamepads, which looks at no picture: `pad-player ADDRESS`, the address being the one that
-//! `lumen run` prints.
+//! `lumen run` prints. `pad-player ADDRESS --decode` looks at them all; `--vp8` has it take VP8 instead of H.264.
 //!
 //! Obeys lines of standard input:
 //! - `pad N BUTTONS X Y RX RY LEFT RIGHT`: the whole state of a pad; its first one plugs it in;
 //! - `unplug N`;
 //! - `storm N COUNT`: plugs and unplugs a pad so often, a thousand times a second;
 //! - `raw HEX`: these bytes on the pads' data channel;
+//! - `input HEX`: these on the one of input;
 //! - `latency NODE COUNT`: presses a button of pad 0 so often and takes the times until each press
 //!   can be read from its device.
 //!
 //! Prints what it hears: `connected`, `available 0` or `1`, `rumble PAD STRONG WEAK MILLIS`, `picture BYTES` for
-//! each with which a decoder can start, `closed REASON`, `latency p50 … ms p95 … ms`. Like a page it comes back when it is cut off, with all pads,
+//! each with which a decoder can start, `decoded HASH` for each that it has decoded, `closed REASON`, `latency p50 … ms p95 … ms`. Like a page it comes back when it is cut off, with all pads,
 //! unless it misbehaved.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "its output is what tests read")]
 
+mod decoding;
 mod device;
 
 use std::{
@@ -31,10 +33,10 @@ use lumen_ipc::{lease::PROOF_INTERVAL, message::pads::PadReport};
 use lumen_tests::{
     measured::percentile,
     patience::wait_for_ok,
-    viewer::{MOTION, PADS, Viewer},
+    viewer::{Codec, INPUT, MOTION, PADS, Viewer},
 };
 
-use self::device::Device;
+use self::{decoding::Decoding, device::Device};
 
 /// How often it checks what it has received. Rare enough to leave an emulated processor to the
 /// processes under test; its measurements do not depend on it.
@@ -54,6 +56,7 @@ struct Pad {
 struct Player {
     address: SocketAddr,
     token: String,
+    codec: Codec,
     viewer: Viewer,
     heard: usize,
     /// Pictures received.
@@ -61,14 +64,22 @@ struct Player {
     pads: BTreeMap<u8, Pad>,
     /// When it last said that something is held.
     stayed: Instant,
+    decoding: Option<Decoding>,
 }
 
 fn main() -> Result<()> {
-    let url = std::env::args().nth(1).context("usage: pad-player ADDRESS")?;
+    let url = std::env::args().nth(1).context("usage: pad-player ADDRESS [--decode|--vp8]")?;
+    let option = std::env::args().nth(2).unwrap_or_default();
+    let (decodes, vp8) = (option == "--decode", option == "--vp8");
+    let codec = if vp8 { Codec::Vp8 } else { Codec::H264 };
     let (address, token) = parse(&url)?;
-    let viewer = join(address, &token)?;
+    let viewer = join(address, &token, codec)?;
     let (pads, stayed) = (BTreeMap::new(), Instant::now());
-    let mut player = Player { address, token, viewer, heard: 0, seen: 0, pads, stayed };
+    let mut player =
+        Player { address, token, codec, viewer, heard: 0, seen: 0, pads, stayed, decoding: None };
+    if decodes {
+        player.decode()?;
+    }
     player.run(&lines())
 }
 
@@ -80,9 +91,9 @@ fn parse(url: &str) -> Result<(SocketAddr, String)> {
 }
 
 /// A desktop whose rtc is being restarted takes a moment.
-fn join(address: SocketAddr, token: &str) -> Result<Viewer> {
+fn join(address: SocketAddr, token: &str, codec: Codec) -> Result<Viewer> {
     let viewer = wait_for_ok("the viewer is let in", || {
-        let viewer = Viewer::with_token(address, token)?;
+        let viewer = Viewer::with_codec(address, token, codec)?;
         viewer.wait_until_connected()?;
         Ok(viewer)
     })?;
@@ -142,6 +153,7 @@ impl Player {
             }
             ["unplug", pad] => self.unplug(pad.parse()?),
             ["storm", pad, count] => self.storm(pad.parse()?, count.parse()?),
+            ["input", digits] => self.viewer.send(INPUT, &unhex(digits)?),
             ["raw", digits] => self.viewer.send(PADS, &unhex(digits)?),
             ["latency", node, count] => self.latency(node, count.parse()?),
             _ => bail!("no such command"),
@@ -210,6 +222,7 @@ impl Player {
         for frame in frames.iter().filter(|frame| frame.keyframe) {
             say(&format!("picture {}", frame.bytes));
         }
+        self.look();
         for message in messages {
             match message[..] {
                 [0x87, available] => say(&format!("available {available}")),
@@ -227,11 +240,29 @@ impl Player {
         }
     }
 
+    /// Keeps what comes from now on.
+    fn decode(&mut self) -> Result<()> {
+        self.viewer.seen().kept = Some(Vec::new());
+        self.decoding = Some(Decoding::new()?);
+        Ok(())
+    }
+
+    fn look(&mut self) {
+        let Some(decoding) = &mut self.decoding else { return };
+        let units = self.viewer.seen().kept.as_mut().map(std::mem::take).unwrap_or_default();
+        for hash in units.iter().filter_map(|unit| decoding.decode(unit)) {
+            say(&format!("decoded {hash:016x}"));
+        }
+    }
+
     fn come_back(&mut self, reason: &str) -> Result<()> {
         say(&format!("closed {reason}"));
         ensure!(!reason.contains("the page sent"), "thrown out for good");
-        self.viewer = join(self.address, &self.token)?;
+        self.viewer = join(self.address, &self.token, self.codec)?;
         (self.heard, self.seen) = (0, 0);
+        if self.decoding.is_some() {
+            self.decode()?;
+        }
         let plugged = self.pads.iter().filter(|(_, pad)| pad.plugged);
         let states: Vec<_> = plugged.map(|(number, pad)| (*number, pad.state)).collect();
         states.into_iter().try_for_each(|(number, state)| self.show(number, state))
