@@ -84,13 +84,15 @@ as() {
 # `lumen_inside` to a command that executes Lumen in other surroundings.
 lumen_inside=()
 
+lumen_size=320x240
+
 # start_lumen USER [OPTION...] [-- APP...]: returns when every worker is ready.
 start_lumen() {
     lumen_user=$1
     lumen_log=$scratch/lumen-$lumen_user.log
     shift
     : >"$lumen_log"
-    as "$lumen_user" "${lumen_inside[@]}" lumen run --size 320x240 --listen 127.0.0.1:0 "$@" >>"$lumen_log" 2>&1 &
+    as "$lumen_user" "${lumen_inside[@]}" lumen run --size "$lumen_size" --listen 127.0.0.1:0 "$@" >>"$lumen_log" 2>&1 &
     lumen_pid=$!
     await_line "$lumen_log" '^Lumen is ready' "$lumen_pid"
     wait_until 'all workers are ready' all_ready
@@ -210,12 +212,12 @@ start_player() {
     hears "$1" '^available 1$'
 }
 
-# start_viewer NAME: the same; returns when it is connected.
+# start_viewer NAME [OPTION]: the same; returns when it is connected.
 start_viewer() {
     local orders
     mkfifo "$scratch/$1.orders"
     LUMEN_TEST_PATIENCE=$((2 * PATIENCE)) \
-        pad-player "$(lumen_address)" <"$scratch/$1.orders" >"$scratch/$1" 2>&1 &
+        pad-player "$(lumen_address)" "${@:2}" <"$scratch/$1.orders" >"$scratch/$1" 2>&1 &
     player_pids[$1]=$!
     exec {orders}>"$scratch/$1.orders"
     player_orders[$1]=$orders

@@ -5,6 +5,8 @@ source /share/guest/lib.sh
 
 # Of the kernel's devices for tests, the node on which Mesa draws by the processor.
 NODE=/dev/dri/card0
+# Drawing by the processor is slow, and the machine is emulated, too.
+lumen_size=176x144
 EGL=$(ldconfig -p | awk '$1 == "libEGL.so.1" && !found++ { print $NF }')
 
 graphics() { as "$lumen_user" lumen status | sed -n 's/^graphics //p'; }
@@ -75,17 +77,103 @@ stop_lumen
 
 # libva finds the driver by the name of the kernel's.
 install -m 644 /share/guest/vgem_drv_video.so "$(dirname "$EGL")/dri"
-start_lumen alice --gpu "$NODE" --encoder vaapi -- foot
-expect 'who encodes' "$(without_names)" "rung 2: drawn by … ($NODE, vgem), encoded by Lumen's test driver"
-start_viewer another
+# personality LINE...: what kind of driver it is from now on.
+personality() { printf '%s\n' "$@" >/usr/lib/lumen-test-va; }
+
+try_out "$scratch/reports/with.txt"
+expect 'encoding in one place' "$(found "$scratch/reports/with.txt" 'without a copy')" \
+    "drawn into the encoder's memory as plain numbers say, and encoded there"
+prints ' ms in the median, ' found "$scratch/reports/with.txt" \
+    'converting and encoding by the graphics processor, without a copy' ||
+    fail "no times: $(cat "$scratch/reports/with.txt")"
+
+# The first rung: an app's shared memory and another's memory of the device, drawn into the driver's memory and encoded
+# there.
+install -d -o alice "$scratch/apps"
+personality 'log -'
+start_lumen alice --gpu "$NODE" --encoder vaapi -- \
+    sh -c "/share/guest/dmabuf-app.py $NODE >$scratch/apps/dmabuf 2>&1 & exec foot"
+expect 'who encodes' "$(without_names)" "rung 1: drawn by … ($NODE, vgem), without a copy"
+says "and encoded by Lumen's test driver" || fail "not the driver: $(graphics)"
+await_line "$scratch/apps/dmabuf" '^accepted' "$lumen_pid"
+start_viewer another --decode
 hears another '^picture'
-expect 'what media says' "$(as alice lumen status | grep -c '^media .* VA-API, ')" 1
+wait_until 'both have a window' prints '^compositor .* 2 windows of ' as alice lumen status
+expect 'what media says' "$(as alice lumen status | grep -c '^media .* VA-API without a copy, ')" 1
+app=$(pgrep --exact foot)
+drawn=$(metric media frames_drawn_total)
+[ "$drawn" -gt 0 ] || fail "frames drawn on the node: $drawn"
+expect 'frames that the processor touched' "$(metric media frames_mapped_total)" 0
+expect 'the rung that media counts' "$(metric media graphics_rung)" 1
+# What the viewer decodes is, bit for bit, what the driver reconstructed.
+pictures_of() { grep -c "^$2" "$scratch/$1"; }
+more_pictures_of() { [ "$(pictures_of "$1" "$2")" -gt "$3" ]; }
+wait_until 'the viewer has decoded some' more_pictures_of another decoded 20
+reconstructed() { sed -n 's/.*reconstructed [a-z]* [0-9]* //p' "$lumen_log" | sort -u; }
+strange=$(comm -23 <(sed -n 's/^decoded //p' "$scratch/another" | sort -u) <(reconstructed) | wc -l)
+expect 'decoded pictures that the driver has not made' "$strange" 0
+say "decoded: $(pictures_of another decoded), different ones: $(sed -n 's/^decoded //p' "$scratch/another" | sort -u | wc -l)"
+
+# Another size takes another encoder, whose memory is drawn into, too.
+metric_is() { [ "$(metric media "$1")" = "$2" ]; }
+play another input "$(printf '08%04x%04x%04x' 208 160 120)"
+wait_until 'pictures have another size' metric_is coded_width_pixels 208
+decoded=$(pictures_of another decoded)
+wait_until 'the viewer decodes them' more_pictures_of another decoded $((decoded + 3))
+expect 'frames that the processor touched' "$(metric media frames_mapped_total)" 0
+
+# Nobody watches: memory is given back, and there again for the next viewer. That takes nothing but VP8: the processor
+# encodes it, and reads back what is drawn.
+rests() { [ "$(grep -c 'memory for pictures is given back' "$lumen_log")" -gt "$1" ]; }
+rested=$(grep -c 'memory for pictures is given back' "$lumen_log" || true)
 leave another
+wait_until 'media rests' rests "$rested"
+start_viewer plain --vp8
+hears plain '^picture'
+expect 'the rung while VP8 is wanted' "$(metric media graphics_rung)" 2
+mapped=$(metric media frames_mapped_total)
+[ "$mapped" -gt 0 ] || fail 'VP8 of nothing'
+leave plain
+start_viewer again --decode
+wait_until 'the next viewer decodes pictures' more_pictures_of again decoded 3
+expect 'the rung once H.264 will do' "$(metric media graphics_rung)" 1
+mapped=$(metric media frames_mapped_total)
+decoded=$(pictures_of again decoded)
+wait_until 'the next viewer decodes more' more_pictures_of again decoded $((decoded + 3))
+expect 'frames that the processor touched meanwhile' "$(($(metric media frames_mapped_total) - mapped))" 0
+strange=$(cat "$scratch"/{another,again} | sed -n 's/^decoded //p' | sort -u | comm -23 - <(reconstructed) | wc -l)
+expect 'decoded pictures that the driver has not made' "$strange" 0
+
+# Two deaths within a minute: what is drawn is read back and encoded by the processor.
+kill_worker media
+expect 'the rung after one death' "$(graphics | cut -c-6)" 'rung 1'
+pictures=$(pictures_of again picture)
+kill_worker media
+expect 'the rung after two' "$(without_names)" \
+    "rung 2: drawn by … ($NODE, vgem), encoded by the processor: media ended 2 times within a minute while it \
+drew and encoded by it, the last time it was ended by signal 9; \`lumen restart media\` tries it again"
+wait_until 'the viewer has a picture again' more_pictures_of again picture "$pictures"
+expect 'the app' "$(pgrep --exact foot)" "$app"
+as alice lumen restart media
+wait_until 'the first rung again' says 'rung 1'
+leave again
+stop_lumen
+
+# A driver that shows its memory to the processor only.
+personality 'exports 0'
+start_lumen alice --gpu "$NODE" --encoder vaapi -- foot
+expect 'who encodes' "$(without_names)" "rung 2: drawn by … ($NODE, vgem), encoded by Lumen's test driver: with a copy, \
+because vaExportSurfaceHandle failed with 0x24"
+start_viewer second
+hears second '^picture'
+expect 'what media says' "$(as alice lumen status | grep -c '^media .* VA-API, ')" 1
+leave second
 stop_lumen
 
 # Left to itself, media compares both, once, and says what it has found.
+personality
 start_lumen alice --gpu "$NODE" -- foot
-compared='encoded by .*: VA-API (keeps the processor busy for|takes) [0-9.]+ ms'
+compared=': VA-API (keeps the processor busy for|takes) [0-9.]+ ms'
 prints "$compared" graphics || fail "nothing was compared: $(graphics)"
 chosen=$(graphics)
 kill_worker media
