@@ -106,7 +106,7 @@ impl Delays {
     }
 
     /// The same without what the browser keeps in store because packets are late on this machine, which is
-    /// whatever exceeds [`QUIETLY_KEPT`].
+    /// whatever exceeds `QUIETLY_KEPT`.
     #[must_use]
     pub fn lag_without_store(&self) -> Option<f64> {
         Some(self.lag()? - (self.kept - QUIETLY_KEPT).max(0.0))

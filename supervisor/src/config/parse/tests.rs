@@ -1,3 +1,5 @@
+//! What command lines mean, and why others are refused.
+
 use lumen_ipc::{
     message::session::SessionName,
     service::{AuthMode, ResizePolicy},
