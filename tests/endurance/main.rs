@@ -101,15 +101,58 @@ impl Work {
         // In this order: a page that has not noticed yet that rtc is gone still says that it takes keys.
         page.wait_for_frame_after(SystemTime::now())?;
         page.wait_for_controls()?;
-        let times: Vec<f64> =
-            (0..PRESSES).map(|press| key_to_picture(page, press)).collect::<Result<_>>()?;
-        self.page.hears()?;
+        let press = |press| key_to_picture(page, press).with_context(|| self.way_of_keys(press));
+        let times: Vec<f64> = (0..PRESSES).map(press).collect::<Result<_>>()?;
+        self.page.hears().with_context(|| self.way_of_sound())?;
         // The page's notes would be what grows.
         page.evaluate::<()>("void (window.heard.length = 0, lumenTest.frames.length = 0)")?;
         Ok(Round {
             held: Held::settled(&self.rig)?,
             key_to_picture: percentile(&times, 50.0).context("no keys")?,
         })
+    }
+}
+
+impl Work {
+    /// How far sound comes, to be told if it is not heard.
+    fn way_of_sound(&self) -> String {
+        let metric = |worker, name| self.rig.metric(worker, name).unwrap_or(-1);
+        let counts = || {
+            [
+                metric(Worker::Sound, "listeners_count"),
+                metric(Worker::Sound, "frames_encoded_total"),
+                metric(Worker::Rtc, "sound_frames_total"),
+            ]
+        };
+        let Listener(page) = &self.page;
+        format!(
+            "listeners, frames encoded, frames sent: {:?}, and a moment later {:?}; the page has received {:?}; its \
+             element {:?}",
+            counts(),
+            counts(),
+            page.heard_sound(),
+            page.evaluate::<String>(
+                "(({ paused, srcObject }) => JSON.stringify([paused, srcObject?.active, srcObject?.getTracks().length,
+                 srcObject?.getTracks()[0]?.muted]))(document.querySelector('#sound'))"
+            ),
+        )
+    }
+
+    /// How far keys came, to be told if one is never shown.
+    fn way_of_keys(&self, press: usize) -> String {
+        let metric = |worker, name| self.rig.metric(worker, name).unwrap_or(-1);
+        let Listener(page) = &self.page;
+        format!(
+            "key {press} of a round; of this rtc's life {} messages were sent, the compositor took {} in all, refused \
+             {} and {} proofs; the app was told of {:?}; the page said {:?}, and to its console: {}",
+            metric(Worker::Rtc, "input_messages_sent_total"),
+            metric(Worker::Compositor, "input_events_total"),
+            metric(Worker::Compositor, "input_refused_total"),
+            metric(Worker::Compositor, "proofs_refused_total"),
+            self.rig.app_log().events().iter().rev().take(4).collect::<Vec<_>>(),
+            page.statuses().unwrap_or_default(),
+            page.console().unwrap_or_default(),
+        )
     }
 }
 

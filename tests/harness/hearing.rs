@@ -230,7 +230,12 @@ impl Listener {
     pub fn hears(&self) -> Result<()> {
         wait_for_ok("the tone is heard", || {
             let last = self.last()?;
-            ensure!(last.len() == LAST && !last.iter().any(|block| block.is_silent()), "silence");
+            let silent = last.iter().filter(|block| block.is_silent()).count();
+            ensure!(
+                last.len() == LAST && silent == 0,
+                "{silent} of {} blocks are silent",
+                last.len()
+            );
             Ok(())
         })
     }
