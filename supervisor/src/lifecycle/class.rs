@@ -88,14 +88,6 @@ pub const TABLE: [(Process, Need, Readiness); 15] = [
     (Process::Worker(Worker::Turn), Need::Optional, HANDSHAKE),
 ];
 
-/// How long a worker may take until it is ready.
-pub(super) const fn start_timeout(worker: Worker) -> Duration {
-    match worker {
-        Worker::Media => LONGEST_START,
-        _ => START_TIMEOUT,
-    }
-}
-
 impl Class {
     /// The class of `process`.
     ///
@@ -106,6 +98,17 @@ impl Class {
         let row = TABLE.iter().find(|(of, ..)| *of == process);
         let (_, need, readiness) = *row.expect("every process has a row");
         Self { need, readiness }
+    }
+
+    /// How long it may take until it is ready. Programs that are not ours are ready once they are executed.
+    #[must_use]
+    pub const fn start_timeout(self) -> Duration {
+        match self.readiness {
+            Readiness::Announcement(within)
+            | Readiness::Handshake(within)
+            | Readiness::Listening(within) => within,
+            Readiness::Execution => Duration::ZERO,
+        }
     }
 
     /// Whether the desktop is useless without it.

@@ -35,7 +35,6 @@ use lumen_ipc::{link::Link, process::Worker};
 
 pub use app::APP_EARLY;
 use app::AppSlot;
-use class::start_timeout;
 use class::{Class, Process};
 pub use class::{LONGEST_START, START_TIMEOUT};
 pub use contract::{
@@ -275,9 +274,8 @@ impl Lifecycle {
     }
 
     fn spawn(&mut self, now: Instant, worker: Worker) {
-        let Some(instance) =
-            self.slots.get_mut(worker).map(|slot| slot.spawned(now + start_timeout(worker)))
-        else {
+        let deadline = now + Class::of(Process::Worker(worker)).start_timeout();
+        let Some(instance) = self.slots.get_mut(worker).map(|slot| slot.spawned(deadline)) else {
             return;
         };
         self.actions.push_back(Action::Spawn(worker, instance));

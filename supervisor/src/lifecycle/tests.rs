@@ -327,7 +327,7 @@ fn worker_that_hangs_in_the_handshake_is_killed_and_counted() {
 fn media_may_take_longer_to_start_than_others_and_not_for_ever() {
     let mut world = World::open();
     world.die(Worker::Media, Verdict::Killed(9));
-    let deadline = start_timeout(Worker::Media);
+    let deadline = Class::of(Process::Worker(Worker::Media)).start_timeout();
     let slow = |actions: &[Action]| actions.contains(&Action::Say(Notice::TooSlow(Worker::Media)));
     let actions = world.actions_since(|world| world.pass(START_TIMEOUT));
     assert!(!slow(&actions));
