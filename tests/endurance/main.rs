@@ -111,9 +111,7 @@ impl Work {
             key_to_picture: percentile(&times, 50.0).context("no keys")?,
         })
     }
-}
 
-impl Work {
     /// How far sound comes, to be told if it is not heard.
     fn way_of_sound(&self) -> String {
         let metric = |worker, name| self.rig.metric(worker, name).unwrap_or(-1);
