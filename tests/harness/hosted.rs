@@ -55,7 +55,7 @@ impl HostSetup {
         Self::default()
     }
 
-    /// Root starts the host and its sessions, which are [`TEST_USER`]'s.
+    /// Root starts the host and its sessions, which are [`TEST_USER`](crate::rig::TEST_USER)'s.
     #[must_use]
     pub fn as_root(mut self) -> Self {
         self.starter = Starter::Root;
