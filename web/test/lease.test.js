@@ -119,6 +119,22 @@ test('a desktop that has forgotten the connection is answered at once with what 
   assert(again && desktop.take(again, 100));
 });
 
+test('input counts over a connection once the desktop has answered a proof that may have counted before', () => {
+  const [presence, desktop] = [new Presence(), new Desktop(EXAMPLE.challenge)];
+  presence.leased(lease());
+  const proof = presence.connected(0);
+  assert(proof && desktop.take(proof, 0));
+  assert.equal(presence.awaitsChallenge, false);
+  // That connection ends before the desktop's answer.
+  const repeated = presence.connected(100);
+  assert(repeated);
+  assert.equal(desktop.take(repeated, 100), null);
+  assert.equal(presence.awaitsChallenge, true);
+  const answer = presence.challenged(desktop.challenge, 150) ?? presence.acts(200);
+  assert.equal(presence.awaitsChallenge, false);
+  assert(answer && desktop.take(answer, 200));
+});
+
 test('a proof that was lost is made again when the desktop asks again', () => {
   const [presence, desktop] = [new Presence(), new Desktop(EXAMPLE.challenge)];
   presence.leased(lease());

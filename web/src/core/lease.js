@@ -49,6 +49,12 @@ export class Presence {
     return this.#lease !== null;
   }
 
+  /** Whether input over this connection counts only after the desktop's next challenge: the proof that names
+   * the lease there may have counted already, over a connection that ended before the desktop's answer. */
+  get awaitsChallenge() {
+    return this.#answered && this.#repeated;
+  }
+
   /**
    * There is another lease from now on.
    * @param {Lease} lease

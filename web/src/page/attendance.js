@@ -15,7 +15,7 @@ export class Attendance {
 
   /**
    * @param {() => { peer: Peer | null, socket: SignallingSocket | null, isStreaming: boolean }} connection
-   * @param {() => void} connected the desktop knows the lease, on which all input depends
+   * @param {() => void} connected input counts from now on over this connection
    */
   constructor(connection, connected) {
     this.#connection = connection;
@@ -40,7 +40,7 @@ export class Attendance {
     if (document.hidden) this.tellShown();
     if (!this.mayAct) return;
     this.#send(this.#presence.connected(performance.now()));
-    this.#connected();
+    if (!this.#presence.awaitsChallenge) this.#connected();
   }
 
   /** Tells the desktop whether anybody can see this page, which needs no pictures otherwise. Before the
@@ -69,7 +69,9 @@ export class Attendance {
 
   /** @param {Uint8Array<ArrayBuffer>} challenge of the desktop */
   challenged(challenge) {
+    const awaited = this.#presence.awaitsChallenge;
     this.#send(this.#presence.challenged(challenge, performance.now()));
+    if (awaited && !this.#presence.awaitsChallenge) this.#connected();
   }
 
   /** @param {Proof | null} proof */
