@@ -8,7 +8,7 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use lumen_ipc::{
-    lease::{LeaseId, LeaseRights, Proof},
+    lease::{LeaseId, LeaseRights, MOST_LEASES, Proof},
     login::Rights,
     message::input::{self, Action},
     units::PeerId,
@@ -50,8 +50,9 @@ impl Peers {
     /// The compositor says what the next proof of a lease answers.
     pub fn challenged(&mut self, now: Instant, message: input::ToRtc) {
         let input::ToRtc { lease, challenge } = message;
-        // A compositor that names leases which there are not fills no memory.
-        if self.rights.contains_key(&lease) {
+        // The compositor may learn of a lease before this process does. One that names leases which there are
+        // not fills no memory.
+        if self.rights.contains_key(&lease) || self.challenges.len() < MOST_LEASES {
             self.challenges.insert(lease, challenge);
         }
         let has =
