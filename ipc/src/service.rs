@@ -301,6 +301,9 @@ pub struct RtcConfig {
     pub sound: Option<SoundKbps>,
     /// Whether viewers may speak.
     pub speech: bool,
+    /// The rights of all leases of the session at the start: viewers come back before anything could be said of
+    /// them afterwards.
+    pub rights: Vec<LeaseRights>,
 }
 
 /// Sound's part.

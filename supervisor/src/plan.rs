@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use lumen_ipc::{
     front_door::{FrontDoor, Listen},
     graphics::NodeUse,
+    lease::LeaseRights,
     link::{Link, TABLE},
     message::{grants::ToWorker, session::TokenDigest},
     process::{Scope, Worker},
@@ -176,6 +177,15 @@ pub fn tell_relay(plan: &mut [WorkerPlan], near: Option<SocketAddr>) {
     }
 }
 
+/// Tells a session's rtc the rights of viewers, for its next start.
+pub fn tell_rights(plan: &mut [WorkerPlan], rights: &[LeaseRights]) {
+    for part in plan {
+        if let WorkerConfig::Rtc(rtc) = &mut part.config {
+            rights.clone_into(&mut rtc.rights);
+        }
+    }
+}
+
 /// Tells a session's media how to use the render node that it gets at its next start, if it gets one.
 pub fn tell_node(plan: &mut [WorkerPlan], node: Option<NodeUse>) {
     for part in plan {
@@ -281,6 +291,7 @@ fn session_worker(
             resize: config.resize,
             sound: config.sound,
             speech: config.sound.is_some() && config.microphone,
+            rights: Vec::new(),
         }),
         Worker::Sound => {
             let (bitrate, speech) = (config.sound?, config.microphone);
@@ -299,7 +310,7 @@ fn relay_name(config: &HostConfig) -> Option<Text<253>> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use lumen_ipc::link::LinkName;
+    use lumen_ipc::{lease::LeaseId, link::LinkName, login::Rights};
 
     use super::*;
     use crate::config::{Invocation, RunConfig, parse};
@@ -410,6 +421,21 @@ mod tests {
         let plan = host_plan(&config());
         let WorkerConfig::Gateway(gateway) = &plan[0].config else { panic!("its") };
         assert!(gateway.handover.plain && gateway.handover.name.as_str().is_empty());
+    }
+
+    #[test]
+    fn rtc_starts_with_the_rights_of_viewers() {
+        let mut plan = session_plan(&config());
+        let told = |plan: &[WorkerPlan]| {
+            plan.iter().find_map(|part| match &part.config {
+                WorkerConfig::Rtc(rtc) => Some(rtc.rights.clone()),
+                _ => None,
+            })
+        };
+        assert_eq!(told(&plan), Some(vec![]));
+        let rights = [LeaseRights { lease: LeaseId(1), rights: Rights { control: true } }];
+        tell_rights(&mut plan, &rights);
+        assert_eq!(told(&plan), Some(rights.to_vec()));
     }
 
     #[test]

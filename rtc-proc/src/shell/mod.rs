@@ -108,8 +108,9 @@ impl Worker for Rtc {
         // randomness here, before confinement.
         let setup = Setup::new(config.candidates, config.bitrate)
             .map_err(|error| StartError::caused("cannot make a DTLS certificate", error))?;
-        let RtcConfig { bitrate, relay, clipboard, resize, sound, speech, .. } = config;
-        let peers = Peers::new(setup, bitrate, relay, clipboard, resize);
+        let RtcConfig { bitrate, relay, clipboard, resize, sound, speech, rights, .. } = config;
+        let mut peers = Peers::new(setup, bitrate, relay, clipboard, resize);
+        peers.set_rights(Instant::now(), &rights);
         let peers = if speech { peers.with_speech() } else { peers };
         let mut rtc = Self {
             socket,

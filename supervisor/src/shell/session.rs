@@ -351,6 +351,9 @@ impl Session {
                 let told = self.stage.graphics.prepare();
                 self.stage.staff.tell_node(told);
             }
+            if matches!(action, Action::Spawn(Worker::Rtc, _)) {
+                self.stage.staff.tell_rights(&self.leases.for_rtc());
+            }
             let hands_over = action == Action::Start(Worker::Media);
             let rest = self.crew.carry_out(action, &mut self.stage);
             if hands_over {

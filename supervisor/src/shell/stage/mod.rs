@@ -17,6 +17,7 @@ use std::{
 use lumen_ipc::{
     front_door::Listen,
     graphics::NodeUse,
+    lease::LeaseRights,
     message::grants::ToWorker,
     process::{ExitCode, Worker},
     text::Text,
@@ -258,6 +259,11 @@ impl Staff {
     /// Tells media how to use the render node that it gets at its next start, if it gets one.
     pub(crate) fn tell_node(&mut self, node: Option<NodeUse>) {
         plan::tell_node(&mut self.plan, node);
+    }
+
+    /// Tells rtc the rights of viewers, for its next start.
+    pub(crate) fn tell_rights(&mut self, rights: &[LeaseRights]) {
+        plan::tell_rights(&mut self.plan, rights);
     }
 
     /// Tells rtc where the relay is, from its next start on.
