@@ -80,6 +80,8 @@ pub struct Ladder {
     only_draws: Option<String>,
     /// Whether the media that runs has the node.
     in_use: bool,
+    /// Whether its end was asked for, and so says nothing of the driver, however it ends.
+    dismissed: bool,
     /// Whether a media has been ready with it.
     proven: bool,
     /// Whether it is to encode, too.
@@ -126,6 +128,7 @@ impl Ladder {
             descended,
             only_draws: None,
             in_use: false,
+            dismissed: false,
             proven: false,
             encode,
             renderer: None,
@@ -137,7 +140,8 @@ impl Ladder {
 
     /// A media is about to start: what it gets, or nothing.
     pub fn start(&mut self) -> Option<Turn> {
-        (self.in_use, self.renderer, self.encoding) = (false, None, None);
+        (self.in_use, self.dismissed) = (false, false);
+        (self.renderer, self.encoding) = (None, None);
         let node = self.node.as_ref().ok().filter(|_| self.descended.is_none())?.clone();
         self.in_use = true;
         Some(Turn { node, mark: !self.proven, encode: self.told() })
@@ -185,7 +189,8 @@ impl Ladder {
 
     /// The media that ran has ended; returns why its successor does less by the node, if that is new.
     pub fn ended(&mut self, now: Instant, verdict: Verdict) -> Option<&str> {
-        if !std::mem::take(&mut self.in_use) || !may_be_the_drivers(verdict) {
+        let counts = std::mem::take(&mut self.in_use) && !std::mem::take(&mut self.dismissed);
+        if !counts || !may_be_the_drivers(verdict) {
             return None;
         }
         self.ends.retain(|end| now.saturating_duration_since(*end) < WINDOW);
@@ -212,8 +217,10 @@ impl Ladder {
         Some(descent.insert(reason))
     }
 
-    /// An administrator has media restarted, and so wants everything tried again.
+    /// An administrator has media restarted, and so wants everything tried again. One that does not end in time is
+    /// killed, which is not the driver's fault.
     pub fn retry(&mut self) {
+        self.dismissed = self.in_use;
         (self.descended, self.only_draws, self.found) = (None, None, None);
         self.ends.clear();
     }

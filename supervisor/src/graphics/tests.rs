@@ -174,6 +174,16 @@ fn second_end_within_a_minute_descends_and_later_ones_do_not() {
 }
 
 #[test]
+fn end_that_an_administrator_asked_for_does_not_count_and_later_ones_do() {
+    let (mut ladder, now) = (drawing(), Instant::now());
+    ladder.retry();
+    for descends in [false, false, true] {
+        assert_eq!(ladder.ended(now, Verdict::Killed(9)).is_some(), descends);
+        assert_eq!(ladder.start().is_some(), !descends);
+    }
+}
+
+#[test]
 fn end_that_no_driver_can_cause_never_descends() {
     let (mut ladder, now) = (drawing(), Instant::now());
     let mut end = |verdict| {
