@@ -116,15 +116,7 @@ impl Viewer {
     /// # Errors
     /// When it is not let in.
     pub fn with_token(address: SocketAddr, token: &str) -> Result<Self> {
-        Self::with_codec(address, token, Codec::default())
-    }
-
-    /// The same with what it decodes.
-    ///
-    /// # Errors
-    /// When it is not let in.
-    pub fn with_codec(address: SocketAddr, token: &str, codec: Codec) -> Result<Self> {
-        Self::watching(address, &login(address, token)?.signed_in()?, codec)
+        Self::with_login(address, &login(address, token)?.signed_in()?)
     }
 
     /// Starts to watch with an earlier login.
@@ -135,7 +127,11 @@ impl Viewer {
         Self::watching(address, login, Codec::default())
     }
 
-    fn watching(address: SocketAddr, login: &SignedIn, codec: Codec) -> Result<Self> {
+    /// The same with what it decodes.
+    ///
+    /// # Errors
+    /// When it is not let in.
+    pub fn watching(address: SocketAddr, login: &SignedIn, codec: Codec) -> Result<Self> {
         let signalling = Signalling::open(Handshake::of(address).signed_in(login))?;
         let seen = Arc::default();
         let (orders, receiver) = channel();

@@ -1,5 +1,6 @@
 //! A viewer with gamepads, which looks at no picture: `pad-player ADDRESS`, the address being the one that
-//! `lumen run` prints. `pad-player ADDRESS --decode` looks at them all; `--vp8` has it take VP8 instead of H.264.
+//! `lumen run` prints; or one with `#login=COOKIE,KEY` instead of a token, of a browser that has signed in.
+//! `pad-player ADDRESS --decode` looks at them all; `--vp8` has it take VP8 instead of H.264.
 //!
 //! Obeys lines of standard input:
 //! - `pad N BUTTONS X Y RX RY LEFT RIGHT`: the whole state of a pad; its first one plugs it in;
@@ -33,7 +34,7 @@ use lumen_ipc::{lease::PROOF_INTERVAL, message::pads::PadReport};
 use lumen_tests::{
     measured::percentile,
     patience::wait_for_ok,
-    viewer::{Codec, INPUT, MOTION, PADS, Viewer},
+    viewer::{Codec, INPUT, MOTION, PADS, SignedIn, Viewer, login},
 };
 
 use self::{decoding::Decoding, device::Device};
@@ -53,10 +54,23 @@ struct Pad {
     sequence: u16,
 }
 
-struct Player {
+/// What lets it in.
+enum Admission {
+    /// The token of a desktop, which is exchanged for a log-in each time.
+    Token(String),
+    /// A log-in.
+    SignedIn(SignedIn),
+}
+
+/// Where it watches what.
+struct Target {
     address: SocketAddr,
-    token: String,
+    admission: Admission,
     codec: Codec,
+}
+
+struct Player {
+    target: Target,
     viewer: Viewer,
     heard: usize,
     /// Pictures received.
@@ -72,33 +86,47 @@ fn main() -> Result<()> {
     let option = std::env::args().nth(2).unwrap_or_default();
     let (decodes, vp8) = (option == "--decode", option == "--vp8");
     let codec = if vp8 { Codec::Vp8 } else { Codec::H264 };
-    let (address, token) = parse(&url)?;
-    let viewer = join(address, &token, codec)?;
+    let (address, admission) = parse(&url)?;
+    let target = Target { address, admission, codec };
+    let viewer = target.join()?;
     let (pads, stayed) = (BTreeMap::new(), Instant::now());
-    let mut player =
-        Player { address, token, codec, viewer, heard: 0, seen: 0, pads, stayed, decoding: None };
+    let mut player = Player { target, viewer, heard: 0, seen: 0, pads, stayed, decoding: None };
     if decodes {
         player.decode()?;
     }
     player.run(&lines())
 }
 
-/// `http://ADDRESS/#token=TOKEN`.
-fn parse(url: &str) -> Result<(SocketAddr, String)> {
+/// `http://ADDRESS/#token=TOKEN` or `http://ADDRESS/#login=COOKIE,KEY`.
+fn parse(url: &str) -> Result<(SocketAddr, Admission)> {
     let rest = url.trim().strip_prefix("http://").context("an http address is expected")?;
-    let (address, token) = rest.split_once("/#token=").context("the address has no token")?;
-    Ok((address.parse()?, token.to_owned()))
+    let (address, fragment) = rest.split_once("/#").context("the address lets nobody in")?;
+    let admission = match fragment.split_once('=') {
+        Some(("token", token)) => Admission::Token(token.to_owned()),
+        Some(("login", halves)) => {
+            let (cookie, key) = halves.split_once(',').context("half of a log-in")?;
+            Admission::SignedIn(SignedIn { cookie: cookie.to_owned(), key: key.to_owned() })
+        }
+        _ => bail!("the address has neither a token nor a log-in"),
+    };
+    Ok((address.parse()?, admission))
 }
 
-/// A desktop whose rtc is being restarted takes a moment.
-fn join(address: SocketAddr, token: &str, codec: Codec) -> Result<Viewer> {
-    let viewer = wait_for_ok("the viewer is let in", || {
-        let viewer = Viewer::with_codec(address, token, codec)?;
-        viewer.wait_until_connected()?;
+impl Target {
+    /// A desktop whose rtc is being restarted takes a moment.
+    fn join(&self) -> Result<Viewer> {
+        let viewer = wait_for_ok("the viewer is let in", || {
+            let signed_in = match &self.admission {
+                Admission::Token(token) => login(self.address, token)?.signed_in()?,
+                Admission::SignedIn(halves) => halves.clone(),
+            };
+            let viewer = Viewer::watching(self.address, &signed_in, self.codec)?;
+            viewer.wait_until_connected()?;
+            Ok(viewer)
+        })?;
+        say("connected");
         Ok(viewer)
-    })?;
-    say("connected");
-    Ok(viewer)
+    }
 }
 
 fn lines() -> Receiver<String> {
@@ -123,7 +151,7 @@ impl Player {
     fn run(&mut self, lines: &Receiver<String>) -> Result<()> {
         loop {
             match lines.recv_timeout(TICK) {
-                Ok(line) => self.obey(&line).with_context(|| line.clone())?,
+                Ok(line) => self.carry_out(&line)?,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
@@ -140,6 +168,13 @@ impl Player {
             self.viewer.send(MOTION, &[STILL_HELD])?;
         }
         Ok(())
+    }
+
+    /// What is sent just as the connection ends is lost, as it is of a page.
+    fn carry_out(&mut self, line: &str) -> Result<()> {
+        self.listen()?;
+        let obeyed = self.obey(line).with_context(|| line.to_owned());
+        if self.viewer.seen().closed.is_some() { Ok(()) } else { obeyed }
     }
 
     fn obey(&mut self, line: &str) -> Result<()> {
@@ -258,7 +293,7 @@ impl Player {
     fn come_back(&mut self, reason: &str) -> Result<()> {
         say(&format!("closed {reason}"));
         ensure!(!reason.contains("the page sent"), "thrown out for good");
-        self.viewer = join(self.address, &self.token, self.codec)?;
+        self.viewer = self.target.join()?;
         (self.heard, self.seen) = (0, 0);
         if self.decoding.is_some() {
             self.decode()?;
