@@ -7,7 +7,7 @@
 #
 # LUMEN_VM_BINARIES   folder of Lumen's binaries; built by cargo when not set
 # LUMEN_VM_CACHE      folder of images, tests/.artifacts/vm by default
-# LUMEN_VM_PATIENCE   seconds until a machine that does not end is killed, 1800 by default
+# LUMEN_VM_PATIENCE   seconds until a machine that does not end is killed, by default 1800, and 14400 with long tests
 # LUMEN_VM_ACCEL      qemu's accelerator, tcg by default: works everywhere
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -76,17 +76,18 @@ fill_share() {
     install -m 755 tests/vm/guest/* "$share/guest"
     find systemd -maxdepth 1 -type f -exec install -m 644 -t "$share/systemd" {} +
     [[ " $* " != *" service"* ]] || install -m 644 "$packages"/*.deb "$share/packages"
-    [[ " $* " != *" gpu "* ]] || media-proc/tests/va-driver/build.sh "$share/guest"
+    [[ " $* " != *" gpu"* ]] || media-proc/tests/va-driver/build.sh "$share/guest"
     for test in "$@"; do
         install -m 755 "tests/vm/tests/$test.sh" "$share/tests"
         printf '%s\n' "$test"
     done >"$share/selected"
 }
 
-# Runs qemu with this machine and further options. The disk is a snapshot: nothing outlives a run.
+# Runs qemu with this machine and further options. The disk is a snapshot: nothing outlives a run, but the machine's own
+# restarts.
 machine() {
     timeout --foreground "$1" qemu-system-x86_64 -accel "${LUMEN_VM_ACCEL:-tcg}" \
-        -cpu max -smp 2 -m 2048 -nodefaults -no-user-config -no-reboot -nic none \
+        -cpu max -smp 2 -m 2048 -nodefaults -no-user-config -nic none \
         -kernel "$image/vmlinuz" -initrd "$image/initrd.img" \
         -append "root=/dev/vda rw console=ttyS0 quiet fsck.mode=skip mitigations=off" \
         -drive "file=$image/root.img,format=raw,if=virtio,snapshot=on" \
@@ -96,7 +97,9 @@ machine() {
 }
 
 run_tests() {
-    local patience=${LUMEN_VM_PATIENCE:-1800}
+    local patience=1800
+    [[ " $* " != *"-long "* ]] || patience=14400
+    patience=${LUMEN_VM_PATIENCE:-$patience}
     if ! machine "$patience" -display none -serial "file:$console"; then
         say "the machine failed, or did not end within $patience s; its console says last:"
         tail -n 20 "$console"
@@ -112,13 +115,13 @@ report() {
     else
         result='NOT RUN' seconds=-
     fi 2>/dev/null
-    printf '%-12s %-8s %7s  %s\n' "$test" "$result" "$seconds" "$shows"
+    printf '%-22s %-8s %7s  %s\n' "$test" "$result" "$seconds" "$shows"
     [ "$result" = ok ]
 }
 
 sum_up() {
     local test failed=()
-    printf '\n%-12s %-8s %7s  %s\n' TEST RESULT SECONDS SHOWS
+    printf '\n%-22s %-8s %7s  %s\n' TEST RESULT SECONDS SHOWS
     for test in "$@"; do
         report "$test" || failed+=("$test")
     done
@@ -146,7 +149,7 @@ main() {
     fi
     fill_share "${tests[@]}"
     say 'booting'
-    run_tests
+    run_tests "${tests[@]}"
     sum_up "${tests[@]}"
 }
 

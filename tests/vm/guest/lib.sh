@@ -79,6 +79,22 @@ as() {
         env --ignore-environment HOME="$home" USER="$user" PATH="$PATH" "$@"
 }
 
+# descriptors PID: how many it has.
+descriptors() {
+    local each=("/proc/$1/fd"/*)
+    echo ${#each[@]}
+}
+
+# restart_machine: ends this test; the runner starts the machine anew and then the test from its beginning, in which
+# `has_restarted` is true.
+restart_machine() {
+    touch "$restarted"
+    exit 0
+}
+
+restarted=/share/results/$(basename --suffix=.sh "$0").restarted
+has_restarted() { [ -e "$restarted" ]; }
+
 # --- Lumen -------------------------------------------------------------------------------------
 # One desktop at a time; `lumen_user` is the user who started it, `lumen_pid` its supervisor. A test may set
 # `lumen_inside` to a command that executes Lumen in other surroundings.
@@ -213,11 +229,14 @@ start_player() {
 }
 
 # start_viewer NAME [OPTION]: the same; returns when it is connected.
-start_viewer() {
+start_viewer() { watch "$1" "$(lumen_address)" "${@:2}"; }
+
+# watch NAME ADDRESS [OPTION]: the same, of what is at an address.
+watch() {
     local orders
     mkfifo "$scratch/$1.orders"
     LUMEN_TEST_PATIENCE=$((2 * PATIENCE)) \
-        pad-player "$(lumen_address)" "${@:2}" <"$scratch/$1.orders" >"$scratch/$1" 2>&1 &
+        /usr/local/bin/pad-player "${@:2}" <"$scratch/$1.orders" >"$scratch/$1" 2>&1 &
     player_pids[$1]=$!
     exec {orders}>"$scratch/$1.orders"
     player_orders[$1]=$orders
