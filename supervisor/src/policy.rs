@@ -29,7 +29,7 @@ const fn kept(capability: CapabilitySet, session_only: bool, reason: &'static st
 /// All capabilities that root's supervisor keeps, if it has them.
 pub const KEPT: [Kept; 12] = [
     kept(CapabilitySet::BPF, false, "programs on the sockets for datagrams, without CAP_SYS_ADMIN"),
-    kept(CapabilitySet::CHOWN, true, "a session's directory and sockets become its user's"),
+    kept(CapabilitySet::CHOWN, true, "directories become the user's, without a login session"),
     kept(CapabilitySet::DAC_OVERRIDE, false, "sockets in a proxy's folder, programs of any user"),
     kept(CapabilitySet::FOWNER, true, "modes of what has become the session's user's"),
     kept(CapabilitySet::KILL, false, "workers, apps and what they leave behind are other users'"),

@@ -36,7 +36,10 @@ use super::{
     watch,
     worker::{Roster, Workers},
 };
-use crate::lifecycle::{Helper, Instance};
+use crate::{
+    lifecycle::{Helper, Instance},
+    plan::Identity,
+};
 
 /// How many of the app's last lines are shown when it fails at once.
 const APP_LINES: usize = 10;
@@ -182,8 +185,8 @@ impl Guests {
         match &helper.ready {
             Sign::Announcement => drop(tokio::spawn(announced(ready, announce))),
             Sign::Execution => drop(tokio::spawn(announce(String::new()))),
-            Sign::Listening(path) => {
-                drop(tokio::spawn(listening(path.clone(), ready, announce)));
+            Sign::Listening(path, owner) => {
+                drop(tokio::spawn(listening((path.clone(), *owner), ready, announce)));
             }
         }
         Ok(())
@@ -314,15 +317,15 @@ async fn announced<Report: Future<Output = ()>>(
 /// How often a socket is tried on which a helper is to listen.
 const TRY_AGAIN: Duration = Duration::from_millis(10);
 
-/// Reports when a helper listens at `path`; nothing if it ends before, which closes its end of `pipe`.
+/// Reports when a helper listens at `path`, in a directory of `owner`'s; nothing if it ends before, which closes its end of `pipe`.
 async fn listening<Report: Future<Output = ()>>(
-    path: PathBuf,
+    (path, owner): (PathBuf, Identity),
     pipe: OwnedFd,
     report: impl FnOnce(String) -> Report,
 ) {
     let ended = watch::first_line(pipe);
     let listens = async {
-        while sound::reach(&path).is_err() {
+        while sound::reach(&path, owner).is_err() {
             tokio::time::sleep(TRY_AGAIN).await;
         }
     };

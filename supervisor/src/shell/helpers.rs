@@ -28,7 +28,7 @@ use super::{
     places::{self, PlaceError},
     programs, spawn,
 };
-use crate::{environment::Environment, lifecycle::Helper};
+use crate::{environment::Environment, lifecycle::Helper, plan::Identity};
 
 /// How a helper is started.
 #[derive(Clone, Debug)]
@@ -55,8 +55,8 @@ pub(crate) enum Sign {
     Announcement,
     /// Its execution.
     Execution,
-    /// This socket accepts a connection.
-    Listening(PathBuf),
+    /// This socket, in a directory of this user's, accepts a connection.
+    Listening(PathBuf, Identity),
 }
 
 /// Why a helper cannot be started.

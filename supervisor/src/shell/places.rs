@@ -19,7 +19,11 @@ use nix::{
         prctl,
         socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, socket},
     },
-    unistd::{AccessFlags, Gid, Uid, access, setegid, seteuid},
+    unistd::{AccessFlags, access},
+};
+use rustix::{
+    process::{Gid, Uid, getegid, geteuid},
+    thread::{set_thread_res_gid, set_thread_res_uid},
 };
 
 use super::lock_file::{LockFile, NotTaken};
@@ -70,8 +74,8 @@ impl From<NotTaken> for PlaceError {
 pub(crate) enum Temporary {
     /// A file or socket.
     File(PathBuf),
-    /// A directory with its content.
-    Tree(PathBuf),
+    /// A directory with its content, and the user with whose rights it was made.
+    Tree(PathBuf, Identity),
 }
 
 impl Drop for Temporary {
@@ -79,7 +83,9 @@ impl Drop for Temporary {
         // A failure does no harm: the next start cleans up again.
         let _ = match self {
             Self::File(path) => fs::remove_file(path),
-            Self::Tree(path) => fs::remove_dir_all(path),
+            Self::Tree(path, maker) => {
+                as_user(*maker, || remove_tree(path).map_err(at(path))).map_err(io::Error::other)
+            }
         };
     }
 }
@@ -92,7 +98,7 @@ pub(crate) fn runtime_dir(uid: u32, variable: Option<OsString>) -> Option<PathBu
 
 /// Whether the caller can use a directory as its home: it owns it or may write to it.
 pub(crate) fn is_home(path: &Path) -> bool {
-    let own = Uid::effective().as_raw();
+    let own = geteuid().as_raw();
     path.is_absolute()
         && fs::metadata(path).is_ok_and(|found| {
             found.is_dir() && (found.uid() == own || access(path, AccessFlags::W_OK).is_ok())
@@ -103,7 +109,7 @@ pub(crate) fn is_home(path: &Path) -> bool {
 pub(crate) fn directory(path: &Path, mode: u32) -> Result<(), PlaceError> {
     match make_directory(path, mode) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(at(path)(error)),
-        _ => check_private(path, Uid::effective().as_raw()),
+        _ => check_private(path, geteuid().as_raw()),
     }
 }
 
@@ -112,19 +118,44 @@ pub(crate) fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
     DirBuilder::new().mode(mode).create(path)
 }
 
-/// Replaces a directory by an empty one that belongs to `owner`.
-pub(crate) fn fresh_directory(
-    path: &Path,
-    mode: u32,
-    owner: Identity,
-) -> Result<Temporary, PlaceError> {
-    match fs::remove_dir_all(path) {
+/// Replaces a directory by an empty one.
+pub(crate) fn fresh_directory(path: &Path, mode: u32) -> Result<Temporary, PlaceError> {
+    match remove_tree(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(path)(error)),
         _ => {}
     }
     make_directory(path, mode).map_err(at(path))?;
+    Ok(Temporary::Tree(path.to_owned(), own()))
+}
+
+/// As [`fresh_directory`], and gives it to `owner`, which takes a capability if that is another user.
+pub(crate) fn given_directory(
+    path: &Path,
+    mode: u32,
+    owner: Identity,
+) -> Result<Temporary, PlaceError> {
+    let made = fresh_directory(path, mode)?;
     std::os::unix::fs::lchown(path, Some(owner.uid), Some(owner.gid)).map_err(at(path))?;
-    Ok(Temporary::Tree(path.to_owned()))
+    Ok(made)
+}
+
+/// Removes a directory with its content; what is in another user's directories with that user's rights, which
+/// take no capability and reach nothing else.
+fn remove_tree(path: &Path) -> io::Result<()> {
+    let found = fs::symlink_metadata(path)?;
+    if found.uid() != geteuid().as_raw() {
+        let owner = Identity { uid: found.uid(), gid: found.gid() };
+        let removed = as_user(owner, || fs::remove_dir_all(path).map_err(at(path)));
+        // Of a directory in one of ours its owner can only remove what is in it.
+        return if removed.is_ok() { Ok(()) } else { fs::remove_dir(path) };
+    }
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_tree(&entry.path())?;
+        }
+    }
+    fs::remove_dir_all(path)
 }
 
 /// Checks that a path is a directory of `uid` that nobody else can write to.
@@ -220,25 +251,33 @@ fn bind_private(
 }
 
 /// Does something on disk as another user: what is created belongs to that user, and a trap in that
-/// user's directory affects nobody else. For the start only, while no other thread opens files.
+/// user's directory affects nobody else. Only the calling thread has that user's rights meanwhile.
 pub(crate) fn as_user<T>(
     identity: Identity,
     act: impl FnOnce() -> Result<T, PlaceError>,
 ) -> Result<T, PlaceError> {
-    let (uid, gid) = (Uid::effective(), Gid::effective());
-    if uid.as_raw() == identity.uid {
+    let own = own();
+    if own.uid == identity.uid {
         return act();
     }
-    let failed = |errno: nix::errno::Errno| at(Path::new("/"))(errno.into());
-    setegid(Gid::from_raw(identity.gid)).map_err(failed)?;
-    seteuid(Uid::from_raw(identity.uid)).map_err(failed)?;
-    // A change of the effective user sets this to what the system's settings say (`fs.suid_dumpable`).
-    hide_memory().map_err(failed)?;
+    become_of(identity)?;
     let outcome = act();
-    seteuid(uid).map_err(failed)?;
-    setegid(gid).map_err(failed)?;
-    hide_memory().map_err(failed)?;
+    become_of(own)?;
     outcome
+}
+
+/// With whose rights the calling thread acts.
+fn own() -> Identity {
+    Identity { uid: geteuid().as_raw(), gid: getegid().as_raw() }
+}
+
+/// Gives the calling thread the rights of this user, and keeps its way back.
+fn become_of(Identity { uid, gid }: Identity) -> Result<(), PlaceError> {
+    let failed = |errno: rustix::io::Errno| at(Path::new("/"))(errno.into());
+    set_thread_res_gid(None, Gid::from_raw(gid), None).map_err(failed)?;
+    set_thread_res_uid(None, Uid::from_raw(uid), None).map_err(failed)?;
+    // A change of the effective user sets this to what the system's settings say (`fs.suid_dumpable`).
+    hide_memory().map_err(|errno| at(Path::new("/"))(errno.into()))
 }
 
 /// Hides this process's memory and descriptors from all processes without capabilities: none may trace
@@ -254,12 +293,53 @@ pub(crate) fn at(path: &Path) -> impl Fn(io::Error) -> PlaceError {
 
 #[cfg(test)]
 mod tests {
+    use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+
     use super::*;
+
+    /// Gives up what lets root use other users' files, of this thread.
+    fn give_up_files() {
+        let mut held = capabilities(None).expect("ours");
+        let files = CapabilitySet::DAC_OVERRIDE
+            | CapabilitySet::DAC_READ_SEARCH
+            | CapabilitySet::FOWNER
+            | CapabilitySet::CHOWN;
+        held.effective.remove(files);
+        held.permitted.remove(files);
+        set_capabilities(None, held).expect("less is allowed");
+    }
+
+    #[test]
+    fn directories_of_a_user_are_made_used_and_removed_without_power_over_files() {
+        // Only root can be somebody else.
+        let own = own();
+        let user = if own.uid == 0 { Identity { uid: 65534, gid: 65534 } } else { own };
+        let root = std::env::temp_dir().join(format!("lumen-places-{}", std::process::id()));
+        let outer = fresh_directory(&root, 0o755).expect("free");
+        let given = given_directory(&root.join("given"), 0o700, user).expect("ours to give");
+        give_up_files();
+        let inner = root.join("given/inner");
+        let made = as_user(user, || fresh_directory(&inner, 0o700)).expect("in a place of its own");
+        assert_eq!(geteuid().as_raw(), own.uid, "the thread is itself again");
+        as_user(user, || {
+            assert_eq!(fs::symlink_metadata(&inner).map_err(at(&inner))?.uid(), user.uid);
+            fs::write(inner.join("file"), "").map_err(at(&inner))
+        })
+        .expect("its own directory");
+        drop(made);
+        assert!(as_user(user, || Ok(!inner.exists())).expect("allowed"));
+        as_user(user, || fs::write(root.join("given/file"), "").map_err(at(&root)))
+            .expect("its own");
+        drop(given);
+        assert!(!root.join("given").exists());
+        drop(outer);
+        assert!(!root.exists());
+    }
 
     #[test]
     fn check_private_refuses_what_others_can_write_to() {
         assert!(matches!(
-            check_private(Path::new("/tmp"), Uid::effective().as_raw()),
+            check_private(Path::new("/tmp"), geteuid().as_raw()),
             Err(PlaceError::NotPrivate { .. })
         ));
     }

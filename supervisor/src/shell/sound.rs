@@ -25,7 +25,7 @@ use super::{
     places::{self, PlaceError},
     programs,
 };
-use crate::{environment::Environment, lifecycle::Helper};
+use crate::{environment::Environment, lifecycle::Helper, plan::Identity};
 
 /// The name of PipeWire's socket.
 const SOCKET: &str = "pipewire-0";
@@ -35,7 +35,7 @@ const SOCKET: &str = "pipewire-0";
 pub(crate) struct SoundServer {
     socket: PathBuf,
     /// The user whose process must listen there.
-    owner: u32,
+    owner: Identity,
     /// Whether it runs, or is started with the session.
     pub(crate) is_expected: bool,
 }
@@ -51,7 +51,7 @@ pub(crate) fn prepare(
     environment: &mut Environment,
     runtime_dir: &Path,
     directory: &Path,
-    owner: u32,
+    owner: Identity,
 ) -> Result<(SoundServer, Vec<HelperLaunch>), PlaceError> {
     let usual = SoundServer { socket: runtime_dir.join(SOCKET), owner, is_expected: true };
     if usual.connect().is_ok() {
@@ -69,7 +69,7 @@ pub(crate) fn prepare(
     environment.set("PIPEWIRE_RUNTIME_DIR", directory);
     let socket = directory.join(SOCKET);
     let mut helpers = vec![
-        launch(Helper::SoundServer, pipewire, Sign::Listening(socket.clone())),
+        launch(Helper::SoundServer, pipewire, Sign::Listening(socket.clone(), owner)),
         launch(Helper::SoundManager, wireplumber, Sign::Execution),
     ];
     match find(PULSE) {
@@ -80,7 +80,7 @@ pub(crate) fn prepare(
             let mut address = std::ffi::OsString::from("unix:");
             address.push(&native);
             environment.set("PULSE_SERVER", address);
-            let mut launch = launch(Helper::SoundPulse, program, Sign::Listening(native));
+            let mut launch = launch(Helper::SoundPulse, program, Sign::Listening(native, owner));
             launch.own.push(("PULSE_RUNTIME_PATH", pulse.into()));
             helpers.push(launch);
         }
@@ -134,20 +134,25 @@ impl SoundServer {
     /// A connection to it. Refused where the listener is another user's: the directory belongs to the
     /// session's user, who could lead root to any socket.
     pub(crate) fn connect(&self) -> io::Result<OwnedFd> {
-        let connection = reach(&self.socket)?;
+        let connection = reach(&self.socket, self.owner)?;
         let listener = getsockopt(&connection, sockopt::PeerCredentials)?;
-        if listener.uid() == self.owner {
+        if listener.uid() == self.owner.uid {
             return Ok(connection);
         }
         Err(io::Error::other("another user listens there"))
     }
 }
 
-/// A connection to a listening socket, without waiting for it.
-pub(crate) fn reach(path: &Path) -> io::Result<OwnedFd> {
+/// A connection to a listening socket of `owner`'s, whose directory may be closed to everybody else, without
+/// waiting for it.
+pub(crate) fn reach(path: &Path, owner: Identity) -> io::Result<OwnedFd> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let connection = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
-    connect(connection.as_raw_fd(), &UnixAddr::new(path)?)?;
+    let address = UnixAddr::new(path)?;
+    let reached = || {
+        connect(connection.as_raw_fd(), &address).map_err(|errno| places::at(path)(errno.into()))
+    };
+    places::as_user(owner, reached).map_err(io::Error::other)?;
     Ok(connection)
 }
 
@@ -155,7 +160,7 @@ pub(crate) fn reach(path: &Path) -> io::Result<OwnedFd> {
 mod tests {
     use std::os::unix::net::UnixListener;
 
-    use nix::unistd::Uid;
+    use nix::unistd::{Gid, Uid};
 
     use super::*;
 
@@ -165,7 +170,11 @@ mod tests {
         std::fs::create_dir(&folder).expect("a folder");
         let socket = folder.join(SOCKET);
         let own = Uid::effective().as_raw();
-        let server = |owner| SoundServer { socket: socket.clone(), owner, is_expected: true };
+        let server = |uid| SoundServer {
+            socket: socket.clone(),
+            owner: Identity { uid, gid: Gid::effective().as_raw() },
+            is_expected: true,
+        };
         assert!(server(own).connect().is_err(), "nobody listens");
         let _listener = UnixListener::bind(&socket).expect("free");
         assert!(server(own).connect().is_ok());

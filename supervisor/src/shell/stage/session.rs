@@ -43,7 +43,7 @@ use crate::{
     control_group::Resource,
     environment::Environment,
     lifecycle::Helper,
-    plan::{self, Identity, SessionFacts},
+    plan::{self, SessionFacts},
 };
 
 /// What a session prepares before its first process starts. Dropping it removes what it made on disk.
@@ -370,9 +370,8 @@ impl Places {
         let session = cast.session.identity;
         let (uid, apart) = (session.uid, cast.users.are_apart());
         let files = home.files(label);
-        let own = Identity { uid: Uid::effective().as_raw(), gid: nix::unistd::getegid().as_raw() };
         let mode = if apart { 0o755 } else { 0o700 };
-        let mut made = vec![places::fresh_directory(&files, mode, own)?];
+        let mut made = vec![places::fresh_directory(&files, mode)?];
         let usual = match apart {
             _ if display.is_some() => display.map(|display| display.runtime_dir.clone()),
             false => places::runtime_dir(uid, caller.variable("XDG_RUNTIME_DIR")),
@@ -380,7 +379,7 @@ impl Places {
         };
         let mut private = |name: &str| {
             let path = files.join(name);
-            made.push(places::fresh_directory(&path, 0o700, session)?);
+            made.push(places::given_directory(&path, 0o700, session)?);
             Ok::<_, PlaceError>(path)
         };
         let runtime_dir = match usual {
@@ -399,7 +398,16 @@ impl Places {
                 }
             },
         };
-        let helpers = private("helpers")?;
+        let helpers = match display {
+            None => private("helpers")?,
+            // A login session has a place of the account's own, where no directory need be given away.
+            Some(_) => {
+                let path = runtime_dir.join(format!("lumen-{label}"));
+                let fresh = || places::fresh_directory(&path, 0o700);
+                made.push(places::as_user(session, fresh)?);
+                path
+            }
+        };
         // Inner directories before outer ones.
         made.reverse();
         Ok(Self {
@@ -439,7 +447,7 @@ impl Places {
         environment: &mut Environment,
     ) -> Result<Option<(SoundServer, Vec<HelperLaunch>)>, PlaceError> {
         let user = cast.session.identity;
-        let prepare = || sound::prepare(environment, &self.runtime_dir, &self.helpers, user.uid);
+        let prepare = || sound::prepare(environment, &self.runtime_dir, &self.helpers, user);
         config.sound.map(|_| places::as_user(user, prepare)).transpose()
     }
 }
