@@ -11,7 +11,7 @@ EXPOSURE='
 lumen.service                    29        20
 lumen-login@.service             98        98
 lumen-oidc@.service              13        13
-lumen-session@.service           36        32
+lumen-session@.service           32        32
 '
 
 fail() { printf 'units: %s\n' "$*" >&2; exit 1; }

@@ -96,6 +96,7 @@ impl Accounts {
         let mut login = self.inside();
         login.arg(self.stage.path(LOGIN));
         let mut session = self.inside();
+        session.args(["setpriv", "--bounding-set", &capabilities_of_the_unit()?]);
         session.arg(self.stage.path(LUMEN)).args(["session", "--granted"]);
         App::default().add_to(&mut session, &self.stage, &self.app_log("alice"));
         self.start_for_each("login", login)?;
@@ -257,4 +258,13 @@ fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("starting {command:?}"))?;
     ensure!(status.success(), "{command:?}: {status}");
     Ok(())
+}
+
+/// The capabilities that systemd leaves a session, as setpriv takes them.
+fn capabilities_of_the_unit() -> Result<String> {
+    const SETTING: &str = "CapabilityBoundingSet=";
+    let unit = include_str!("../../systemd/lumen-session@.service");
+    let line = unit.lines().find_map(|line| line.strip_prefix(SETTING)).context(SETTING)?;
+    let names = line.split_whitespace().filter_map(|name| name.strip_prefix("CAP_"));
+    Ok(names.fold("-all".to_owned(), |all, name| format!("{all},+{}", name.to_lowercase())))
 }
