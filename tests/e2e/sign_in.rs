@@ -2,7 +2,7 @@
 //! host, `lumen-login`, `lumen session`, an app. Needs root.
 
 use anyhow::{Context, Result, ensure};
-use lumen_ipc::service::SessionStatus;
+use lumen_ipc::{process::Worker, service::SessionStatus};
 use lumen_tests::{
     accounts::Accounts,
     browser::{Browser, Page},
@@ -54,6 +54,14 @@ fn desktop(host: &HostRig) -> Result<(SessionStatus, Process)> {
     Ok((session, Process(app)))
 }
 
+/// Whether the desktop's sound worker has a sink.
+fn has_sound(host: &HostRig) -> Result<bool> {
+    let status = host.status()?;
+    let sound = status.processes().find(|one| one.process.kind() == Worker::Sound);
+    let summary = sound.context("there is no sound worker")?.summary.as_str();
+    Ok(summary.starts_with("Opus") || summary.starts_with("nobody"))
+}
+
 #[test]
 fn account_that_signs_in_gets_its_own_desktop_and_comes_back_to_it() -> Result<()> {
     let mut machine = Accounts::new(&[("alice", ALICE, PASSWORD)])?;
@@ -81,6 +89,7 @@ fn account_that_signs_in_gets_its_own_desktop_and_comes_back_to_it() -> Result<(
     ensure!(app.environment()?.contains(&format!("HOME={}", machine.home("alice").display())));
     ensure!(app.parent()?.user_ids()?.contains(&ALICE), "it is a child of the user's side");
     ensure!(machine.sessions() == ["open_session alice"]);
+    wait_until("the desktop reaches its sound server", || has_sound(&host).unwrap_or(false))?;
 
     // Whoever signs in again comes to the same apps.
     let second = visit(&browser, &host)?;
