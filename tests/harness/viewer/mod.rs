@@ -17,7 +17,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use lumen_ipc::message::pads::PadReport;
 
 pub use self::{
@@ -159,10 +159,16 @@ impl Viewer {
     /// Waits until the data channels are open.
     ///
     /// # Errors
-    /// When they never are.
+    /// When they never are, or the connection is over before.
     pub fn wait_until_connected(&self) -> Result<()> {
-        wait_for("the viewer is connected", || self.seen().connected.then_some(()))
-            .with_context(|| format!("seen: {:?}", self.seen()))
+        let connected = wait_for("the viewer is connected", || {
+            let seen = self.seen();
+            let over = seen.closed.is_some().then_some(false);
+            seen.connected.then_some(true).or(over)
+        });
+        let connected = connected.with_context(|| format!("seen: {:?}", self.seen()))?;
+        ensure!(connected, "over before it was connected; seen: {:?}", self.seen());
+        Ok(())
     }
 
     /// Waits until the connection is over, and says why.
