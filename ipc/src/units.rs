@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::level::Level;
 
+/// Most sessions of one host.
+pub const MOST_SESSIONS: u16 = 128;
+
 /// A value outside the range its type allows.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{what} is {found}, which is outside {low} to {high}")]

@@ -18,9 +18,7 @@ use lumen_tests::{
 
 use crate::report::{pair, row};
 
-/// As many as one user's sound servers and clipboards may watch folders for: each session has three inotify
-/// instances, of which Linux lets a user have 128 (`fs.inotify.max_user_instances`).
-const SESSIONS: usize = 40;
+const SESSIONS: usize = 100;
 /// Long enough that one wake-up more or less does not matter.
 const SPAN: Duration = Duration::from_secs(20);
 /// How often signing in is tried.
@@ -42,8 +40,8 @@ pub(crate) fn run() -> Result<()> {
 
 fn idle() -> Result<()> {
     let most = SESSIONS.to_string();
-    let host = HostSetup::new().as_root().option("--sessions-per-user", &most).start()?;
-    let start = |_| SessionSetup::new().app(["sleep", "infinity"]).launch(&host);
+    let host = HostSetup::new().as_root().option("--sessions-total", &most).start()?;
+    let start = |_| SessionSetup::new().nameless().app(["sleep", "infinity"]).launch(&host);
     let _sessions: Vec<SessionRig> = (0..SESSIONS).map(start).collect::<Result<_>>()?;
     host.wait_for_sessions(SESSIONS)?;
     let processes = processes(&host)?;

@@ -21,8 +21,8 @@ use lumen_ipc::{
 /// The type of the response.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The most bytes of samples: several times what 64 sessions have.
-pub const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// The most bytes of samples: several times what all sessions have that a host can have.
+pub const MAX_BYTES: usize = 8 * 1024 * 1024;
 
 /// Metrics by their names.
 #[derive(Debug, Default)]
@@ -223,7 +223,11 @@ fn is_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use lumen_ipc::{process::Worker, text::Text, units::SessionId};
+    use lumen_ipc::{
+        process::Worker,
+        text::Text,
+        units::{MOST_SESSIONS, SessionId},
+    };
     use proptest::prelude::*;
 
     use super::*;
@@ -311,7 +315,7 @@ mod tests {
         };
         let metrics: Vec<Metric> = (0..100).map(metric).collect();
         let mut exposition = Exposition::default();
-        for session in 0..64 {
+        for session in 0..u32::from(MOST_SESSIONS) {
             exposition.add(rtc(session), &metrics);
         }
         let text = exposition.text();

@@ -4,13 +4,14 @@
 //! it was granted, the client's files are part of the program, and everything else is behind a
 //! link. It needs no terminal, no device, no path.
 
+use lumen_ipc::units::MOST_SESSIONS;
 use lumen_ipc_runtime::confine::{Condition, MIB, Policy};
 
 use super::quota::MAX_CONNECTIONS;
 
-/// Descriptors besides the connections: standard streams, links, listener, event loops, and
+/// Descriptors besides the connections: a link to each session, standard streams, listener, event loops, and
 /// connections that are accepted only to be closed.
-const OTHER_DESCRIPTORS: u64 = 64;
+const OTHER_DESCRIPTORS: u64 = MOST_SESSIONS as u64 + 64;
 
 /// Heap: 3 MiB; each connection has buffers of some dozen KiB, and a message of 64 KiB at most.
 const PRIVATE_MEMORY: u64 = 512 * MIB;

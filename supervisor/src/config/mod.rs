@@ -147,9 +147,6 @@ pub struct Report {
     pub faults: Vec<UsageError>,
 }
 
-/// Most sessions that a host can have.
-pub const MOST_SESSIONS: u16 = 64;
-
 /// The configuration of `lumen run`: a host and its one session.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunConfig {

@@ -16,12 +16,12 @@ use lumen_ipc::{
     service::{AuthMode, Keymap, PadIdentity, ResizePolicy},
     sound::SoundKbps,
     text::Text,
-    units::{Fps, FrameSize, Kbps, PadGrace},
+    units::{Fps, FrameSize, Kbps, MOST_SESSIONS, PadGrace},
 };
 
 use super::{
-    EncoderChoice, GpuChoice, GuestLimits, InstanceName, Limit, MOST_SESSIONS, Note, Provider,
-    RelayConfig, RelayTls, SignIn, UdpListen, UsageError,
+    EncoderChoice, GpuChoice, GuestLimits, InstanceName, Limit, Note, Provider, RelayConfig,
+    RelayTls, SignIn, UdpListen, UsageError,
     file::{Setting, Settings},
     outside::Outside,
     table::{Command, Key, OptionRow},
@@ -433,10 +433,10 @@ impl Values {
     }
 
     fn count(&self, key: Key) -> Result<u16, UsageError> {
-        let count = self.number(key, "a number from 1 to 64")?;
+        let count = self.number(key, "a number from 1 to 128")?;
         match (1..=MOST_SESSIONS).contains(&count) {
             true => Ok(count),
-            false => Err(self.bad(key, "expected a number from 1 to 64")),
+            false => Err(self.bad(key, "expected a number from 1 to 128")),
         }
     }
 

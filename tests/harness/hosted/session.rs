@@ -22,6 +22,7 @@ use crate::{
 pub struct SessionSetup {
     options: Vec<OsString>,
     app: App,
+    is_nameless: bool,
 }
 
 impl SessionSetup {
@@ -52,6 +53,13 @@ impl SessionSetup {
         self
     }
 
+    /// The desktop of a user that exists only as long as it does, where root starts it.
+    #[must_use]
+    pub fn nameless(mut self) -> Self {
+        self.is_nameless = true;
+        self
+    }
+
     /// Sets the session's display name.
     #[must_use]
     pub fn named(self, name: &str) -> Self {
@@ -67,7 +75,7 @@ impl SessionSetup {
         let number = ground.programs.get();
         let log = AppLog::at(ground.home.path(&format!("app-{number}.jsonl")));
         let mut command = ground.lumen(&["session"]);
-        if host.as_root {
+        if host.as_root && !self.is_nameless {
             command.args(["--user", TEST_USER]);
         }
         command.args(&self.options);

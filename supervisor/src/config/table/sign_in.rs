@@ -96,7 +96,7 @@ pub(super) const SESSIONS_PER_USER: OptionRow = OptionRow {
     environment: "LUMEN_SESSIONS_PER_USER",
     placeholder: Some("N"),
     default: "8",
-    help: "The most desktops of one user, 1 to 64; those that there are stay.",
+    help: "The most desktops of one user, 1 to 128; those that there are stay.",
     commands: HOST,
 };
 pub(super) const SESSIONS_TOTAL: OptionRow = OptionRow {
@@ -106,7 +106,7 @@ pub(super) const SESSIONS_TOTAL: OptionRow = OptionRow {
     environment: "LUMEN_SESSIONS_TOTAL",
     placeholder: Some("N"),
     default: "64",
-    help: "The most desktops of all users, 1 to 64; those that there are stay.",
+    help: "The most desktops of all users, 1 to 128; those that there are stay.",
     commands: HOST,
 };
 pub(super) const GRANTED: OptionRow = OptionRow {

@@ -29,7 +29,7 @@ use crate::broker::{
 };
 
 /// Most sessions of one host, whatever its limits.
-const MOST_SESSIONS: usize = crate::config::MOST_SESSIONS as usize;
+const MOST_SESSIONS: usize = lumen_ipc::units::MOST_SESSIONS as usize;
 /// Most links to sessions that have not registered.
 const MOST_NEWCOMERS: usize = 16;
 /// Most requests that a session has not answered.
