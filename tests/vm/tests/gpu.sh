@@ -2,17 +2,8 @@
 # shows: a trial tells what a node is worth; media draws on it and encodes by VA-API, descends after two deaths, says why where it cannot
 # shellcheck source=../guest/lib.sh
 source /share/guest/lib.sh
-
-# Of the kernel's devices for tests, the node on which Mesa draws by the processor.
-NODE=/dev/dri/card0
-# Drawing by the processor is slow, and the machine is emulated, too.
-lumen_size=176x144
-EGL=$(ldconfig -p | awk '$1 == "libEGL.so.1" && !found++ { print $NF }')
-
-graphics() { as "$lumen_user" lumen status | sed -n 's/^graphics //p'; }
-# The same without what Mesa calls itself.
-without_names() { graphics | sed 's/ by .* (/ by … (/'; }
-says() { [[ $(graphics) == *"$1"* ]]; }
+# shellcheck source=../guest/graphics.sh
+source /share/guest/graphics.sh
 
 # expect_processor WHAT REASON [OPTION...]: starts a desktop that the processor draws, for that reason.
 expect_processor() {
@@ -24,12 +15,9 @@ expect_processor() {
     stop_lumen
 }
 
-# shellcheck disable=SC2329 # called by wait_until
-more_pictures() { [ "$(grep -c '^picture' "$scratch/viewer")" -gt "$1" ]; }
-
-modprobe vgem
-udevadm wait --timeout="$PATIENCE" "$NODE"
-chown alice "$NODE"
+make_node alice
+# A test before this one may have left it.
+remove_driver
 
 # try_out REPORT: what a trial of the node finds, which is to forbid no call and to end by itself.
 try_out() {
@@ -63,23 +51,19 @@ app=$(pgrep --exact foot)
 
 # One death is forgiven, the second within a minute is not.
 kill_worker media
-expect 'the rung after one death' "$(graphics | cut -c-6)" 'rung 2'
-pictures=$(grep -c '^picture' "$scratch/viewer")
+expect 'the rung after one death' "$(rung)" 'rung 2'
+pictures=$(pictures_of viewer picture)
 kill_worker media
-expect 'the rung after two' "$(graphics | cut -c-6)" 'rung 3'
+expect 'the rung after two' "$(rung)" 'rung 3'
 says 'media ended 2 times within a minute while it drew' || fail "the reason: $(graphics)"
-wait_until 'the viewer has a picture again' more_pictures "$pictures"
+wait_until 'the viewer has a picture again' more_pictures_of viewer picture "$pictures"
 expect 'the app' "$(pgrep --exact foot)" "$app"
 expect 'frames drawn on the node' "$(metric media frames_drawn_total)" 0
 expect 'who has the node' "$(holders "$NODE")" ''
 leave viewer
 stop_lumen
 
-# libva finds the driver by the name of the kernel's.
-install -m 644 /share/guest/vgem_drv_video.so "$(dirname "$EGL")/dri"
-# personality LINE...: what kind of driver it is from now on.
-personality() { printf '%s\n' "$@" >/usr/lib/lumen-test-va; }
-
+install_driver
 try_out "$scratch/reports/with.txt"
 expect 'encoding in one place' "$(found "$scratch/reports/with.txt" 'without a copy')" \
     "drawn into the encoder's memory as plain numbers say, and encoded there"
@@ -89,16 +73,12 @@ prints ' ms in the median, ' found "$scratch/reports/with.txt" \
 
 # The first rung: an app's shared memory and another's memory of the device, drawn into the driver's memory and encoded
 # there.
-install -d -o alice "$scratch/apps"
 personality 'log -'
-start_lumen alice --gpu "$NODE" --encoder vaapi -- \
-    sh -c "/share/guest/dmabuf-app.py $NODE >$scratch/apps/dmabuf 2>&1 & exec foot"
+start_mixed_desktop alice
 expect 'who encodes' "$(without_names)" "rung 1: drawn by … ($NODE, vgem), without a copy"
 says "and encoded by Lumen's test driver" || fail "not the driver: $(graphics)"
-await_line "$scratch/apps/dmabuf" '^accepted' "$lumen_pid"
 start_viewer another --decode
 hears another '^picture'
-wait_until 'both have a window' prints '^compositor .* 2 windows of ' as alice lumen status
 expect 'what media says' "$(as alice lumen status | grep -c '^media .* VA-API without a copy, ')" 1
 app=$(pgrep --exact foot)
 drawn=$(metric media frames_drawn_total)
@@ -106,8 +86,6 @@ drawn=$(metric media frames_drawn_total)
 expect 'frames that the processor touched' "$(metric media frames_mapped_total)" 0
 expect 'the rung that media counts' "$(metric media graphics_rung)" 1
 # What the viewer decodes is, bit for bit, what the driver reconstructed.
-pictures_of() { grep -c "^$2" "$scratch/$1"; }
-more_pictures_of() { [ "$(pictures_of "$1" "$2")" -gt "$3" ]; }
 wait_until 'the viewer has decoded some' more_pictures_of another decoded 20
 reconstructed() { sed -n 's/.*reconstructed [a-z]* [0-9]* //p' "$lumen_log" | sort -u; }
 strange=$(comm -23 <(sed -n 's/^decoded //p' "$scratch/another" | sort -u) <(reconstructed) | wc -l)
@@ -146,7 +124,7 @@ expect 'decoded pictures that the driver has not made' "$strange" 0
 
 # Two deaths within a minute: what is drawn is read back and encoded by the processor.
 kill_worker media
-expect 'the rung after one death' "$(graphics | cut -c-6)" 'rung 1'
+expect 'the rung after one death' "$(rung)" 'rung 1'
 pictures=$(pictures_of again picture)
 kill_worker media
 expect 'the rung after two' "$(without_names)" \
