@@ -27,15 +27,19 @@ fail() {
 
 # Prints the output of a failed test's Lumen and viewers.
 explain() {
-    local player
     [ -n "${lumen_pid-}" ] || return 0
-    for player in "${!player_pids[@]}"; do
-        tail -n 20 "$scratch/$player" | sed "s/^/$player heard: /"
-    done
+    explain_viewers
     as "$lumen_user" lumen status || true
     as "$lumen_user" lumen logs | tail -n 40 || true
     # A Lumen that has ended answers neither.
     kill -0 "$lumen_pid" 2>/dev/null || tail -n 40 "$lumen_log" | sed 's/^/lumen printed: /'
+}
+
+explain_viewers() {
+    local player
+    for player in "${!player_pids[@]}"; do
+        tail -n 20 "$scratch/$player" | sed "s/^/$player heard: /"
+    done
 }
 
 # expect WHAT FOUND EXPECTED

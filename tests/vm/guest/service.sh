@@ -19,6 +19,7 @@ await_login_journal() { prints "$1" journalctl --identifier=lumen-login; }
 
 # What lib.sh calls when a test fails.
 explain() {
+    explain_viewers
     systemctl status --no-pager --full 'lumen*' || true
     lumen status || true
     journalctl --no-pager --unit='lumen*' --lines=80 || true
