@@ -1,9 +1,9 @@
 /* Pictures: parameters and packed headers come in, and a stream of x264's slice data behind them goes out. */
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "driver.h"
 
@@ -240,8 +240,9 @@ static VAStatus sync_surface(VADriverContextP ctx, VASurfaceID id)
 {
     if (!surface(of(ctx), id))
         return VA_STATUS_ERROR_INVALID_SURFACE;
+    /* What is confined may wait for descriptors, and not for a signal. */
     while (of(ctx)->hung == id)
-        pause();
+        poll(NULL, 0, -1);
     return VA_STATUS_SUCCESS;
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# shows: a driver that fails, aborts or writes garbage, in its trial or later: the picture comes back, the app stays, the rung and its reason are right, there is no loop
+# shows: a driver that fails, hangs, aborts or writes garbage, in its trial or later: the picture comes back, the app stays, the rung and its reason are right, there is no loop
 # shellcheck source=../guest/lib.sh
 source /share/guest/lib.sh
 # shellcheck source=../guest/graphics.sh
@@ -80,5 +80,9 @@ later fails 'exited with 117 (GpuLost)'
 later garbage 'exited with 117 (GpuLost)'
 later overflows 'exited with 117 (GpuLost)'
 later aborts 'was ended by signal 6'
+
+# Where the processor draws, media waits a minute for a picture, and one second elsewhere (media-proc/src/shell/watch.rs).
+# The supervisor does not hear of it for so long, and ends it.
+later hangs 'was ended by signal 9'
 leave viewer
 stop_lumen
