@@ -141,7 +141,8 @@ goes_on() {
 DROP_IN=/run/systemd/system/lumen.socket.d
 # listen_at ADDRESS LINE...: at this one or, if it is empty, at the package's, with these lines of lumen.toml.
 listen_at() {
-    systemctl stop lumen.service lumen.socket
+    # Desktops look for a host at the second socket, and would have one started before the first is there.
+    systemctl stop lumen.service lumen.socket lumen-sessions.socket
     rm -rf "$DROP_IN"
     if [ -n "$1" ]; then
         install -d "$DROP_IN"
@@ -149,7 +150,7 @@ listen_at() {
     fi
     systemctl daemon-reload
     settings "${@:2}"
-    systemctl start lumen.socket lumen.service
+    systemctl start lumen.socket lumen-sessions.socket lumen.service
 }
 
 modprobe --all uinput evdev joydev
