@@ -170,19 +170,15 @@ pub fn session(config: &SessionConfig, facts: &SessionFacts) -> Vec<WorkerPlan> 
 /// Tells a session's rtc where the relay of its host takes datagrams from this machine, from its next
 /// start on.
 pub fn tell_relay(plan: &mut [WorkerPlan], near: Option<SocketAddr>) {
-    for part in plan {
-        if let WorkerConfig::Rtc(rtc) = &mut part.config {
-            rtc.relay = near;
-        }
+    if let Some(rtc) = rtc_of(plan) {
+        rtc.relay = near;
     }
 }
 
 /// Tells a session's rtc the rights of viewers, for its next start.
 pub fn tell_rights(plan: &mut [WorkerPlan], rights: &[LeaseRights]) {
-    for part in plan {
-        if let WorkerConfig::Rtc(rtc) = &mut part.config {
-            rights.clone_into(&mut rtc.rights);
-        }
+    if let Some(rtc) = rtc_of(plan) {
+        rights.clone_into(&mut rtc.rights);
     }
 }
 
@@ -209,11 +205,16 @@ fn planned(
 
 /// Notes where the media socket can be reached from here on.
 pub fn set_candidates(plan: &mut [WorkerPlan], candidates: &[SocketAddr]) {
-    for part in plan {
-        if let WorkerConfig::Rtc(rtc) = &mut part.config {
-            candidates.clone_into(&mut rtc.candidates);
-        }
+    if let Some(rtc) = rtc_of(plan) {
+        candidates.clone_into(&mut rtc.candidates);
     }
+}
+
+fn rtc_of(plan: &mut [WorkerPlan]) -> Option<&mut RtcConfig> {
+    plan.iter_mut().find_map(|part| match &mut part.config {
+        WorkerConfig::Rtc(rtc) => Some(rtc),
+        _ => None,
+    })
 }
 
 /// The links whose ends `worker` is granted.
@@ -426,16 +427,11 @@ mod tests {
     #[test]
     fn rtc_starts_with_the_rights_of_viewers() {
         let mut plan = session_plan(&config());
-        let told = |plan: &[WorkerPlan]| {
-            plan.iter().find_map(|part| match &part.config {
-                WorkerConfig::Rtc(rtc) => Some(rtc.rights.clone()),
-                _ => None,
-            })
-        };
-        assert_eq!(told(&plan), Some(vec![]));
+        let told = |plan: &mut [WorkerPlan]| rtc_of(plan).map(|rtc| rtc.rights.clone());
+        assert_eq!(told(&mut plan), Some(vec![]));
         let rights = [LeaseRights { lease: LeaseId(1), rights: Rights { control: true } }];
         tell_rights(&mut plan, &rights);
-        assert_eq!(told(&plan), Some(rights.to_vec()));
+        assert_eq!(told(&mut plan), Some(rights.to_vec()));
     }
 
     #[test]

@@ -317,7 +317,8 @@ async fn announced<Report: Future<Output = ()>>(
 /// How often a socket is tried on which a helper is to listen.
 const TRY_AGAIN: Duration = Duration::from_millis(10);
 
-/// Reports when a helper listens at `path`, in a directory of `owner`'s; nothing if it ends before, which closes its end of `pipe`.
+/// Reports when a helper listens at `path`, in a directory of `owner`'s; nothing if it ends before, which closes
+/// its end of `pipe`.
 async fn listening<Report: Future<Output = ()>>(
     (path, owner): (PathBuf, Identity),
     pipe: OwnedFd,

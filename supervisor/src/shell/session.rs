@@ -347,12 +347,15 @@ impl Session {
     /// Carries out the actions of the state machine; `Some` when the session has ended.
     fn carry_out(&mut self) -> Option<Outcome> {
         while let Some(action) = self.crew.machine.poll_action() {
-            if matches!(action, Action::Spawn(Worker::Media, _)) {
-                let told = self.stage.graphics.prepare();
-                self.stage.staff.tell_node(told);
-            }
-            if matches!(action, Action::Spawn(Worker::Rtc, _)) {
-                self.stage.staff.tell_rights(&self.leases.for_rtc());
+            match action {
+                Action::Spawn(Worker::Media, _) => {
+                    let told = self.stage.graphics.prepare();
+                    self.stage.staff.tell_node(told);
+                }
+                Action::Spawn(Worker::Rtc, _) => {
+                    self.stage.staff.tell_rights(&self.leases.for_rtc());
+                }
+                _ => {}
             }
             let hands_over = action == Action::Start(Worker::Media);
             let rest = self.crew.carry_out(action, &mut self.stage);
