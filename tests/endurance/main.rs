@@ -112,14 +112,18 @@ impl Work {
         })
     }
 
+    /// A worker's figure; -1 if it says none.
+    fn metric(&self, worker: Worker, name: &str) -> i64 {
+        self.rig.metric(worker, name).unwrap_or(-1)
+    }
+
     /// How far sound comes, to be told if it is not heard.
     fn way_of_sound(&self) -> String {
-        let metric = |worker, name| self.rig.metric(worker, name).unwrap_or(-1);
         let counts = || {
             [
-                metric(Worker::Sound, "listeners_count"),
-                metric(Worker::Sound, "frames_encoded_total"),
-                metric(Worker::Rtc, "sound_frames_total"),
+                self.metric(Worker::Sound, "listeners_count"),
+                self.metric(Worker::Sound, "frames_encoded_total"),
+                self.metric(Worker::Rtc, "sound_frames_total"),
             ]
         };
         let Listener(page) = &self.page;
@@ -138,15 +142,14 @@ impl Work {
 
     /// How far keys came, to be told if one is never shown.
     fn way_of_keys(&self, press: usize) -> String {
-        let metric = |worker, name| self.rig.metric(worker, name).unwrap_or(-1);
         let Listener(page) = &self.page;
         format!(
             "key {press} of a round; of this rtc's life {} messages were sent, the compositor took {} in all, refused \
              {} and {} proofs; the app was told of {:?}; the page said {:?}, and to its console: {}",
-            metric(Worker::Rtc, "input_messages_sent_total"),
-            metric(Worker::Compositor, "input_events_total"),
-            metric(Worker::Compositor, "input_refused_total"),
-            metric(Worker::Compositor, "proofs_refused_total"),
+            self.metric(Worker::Rtc, "input_messages_sent_total"),
+            self.metric(Worker::Compositor, "input_events_total"),
+            self.metric(Worker::Compositor, "input_refused_total"),
+            self.metric(Worker::Compositor, "proofs_refused_total"),
             self.rig.app_log().events().iter().rev().take(4).collect::<Vec<_>>(),
             page.statuses().unwrap_or_default(),
             page.console().unwrap_or_default(),
