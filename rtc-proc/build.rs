@@ -3,11 +3,11 @@
 //!
 //! The page refers to its parts by addresses that begin with a version of all of them: a browser's
 //! cached copy of such an address is never stale and needs no revalidation. Imports are relative,
-//! so a module imports modules of its own version; the page's addresses are relative, too, so that
+//! so a part imports parts of its own version; the page's addresses are relative, too, so that
 //! it works under any path of a proxy.
 
 use std::{
-    collections::hash_map::DefaultHasher,
+    collections::{BTreeMap, hash_map::DefaultHasher},
     env,
     error::Error,
     fmt::Write as _,
@@ -16,56 +16,70 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Files at the top of the client's folder that browsers request, besides everything under `src/`.
-const TOP: [&str; 4] = ["favicon.svg", PAGE, "manifest.webmanifest", "style.css"];
+#[path = "build/parts.rs"]
+mod parts;
+
+/// Files at the top of the client's folder that browsers request as they are.
+const TOP: [&str; 3] = ["favicon.svg", "manifest.webmanifest", "style.css"];
 
 const PAGE: &str = "index.html";
 
+/// The client's program, and the module with which it begins.
+const PROGRAM: &str = "src";
+const ENTRY: &str = "page/main.js";
+
 fn main() -> Result<(), Box<dyn Error>> {
     let web = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../web").canonicalize()?;
-    let mut files: Vec<_> = TOP.iter().map(|name| web.join(name)).collect();
-    modules(&web.join("src"), &mut files)?;
-    files.sort();
-    let version = version_of(&files)?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    let mut table = String::from("&[\n");
-    for file in &files {
-        println!("cargo::rerun-if-changed={}", file.display());
-        let path = file.strip_prefix(&web)?.to_str().ok_or("a file name is not UTF-8")?;
-        if path == PAGE {
-            let page = out.join(PAGE);
-            fs::write(&page, versioned(&fs::read_to_string(file)?, &version))?;
-            table.push_str(&row("/", &page)?);
-        } else {
-            table.push_str(&row(&format!("/{path}"), file)?);
-        }
+    let mut files = BTreeMap::new();
+    for name in TOP {
+        files.insert(name.to_owned(), read(&web.join(name))?);
     }
-    table.push_str("]\n");
-    fs::write(out.join("assets.rs"), table)?;
+    let mut modules = BTreeMap::new();
+    collect(&web.join(PROGRAM), "", &mut modules)?;
+    for part in parts::pack(&modules, ENTRY)? {
+        files.insert(format!("{PROGRAM}/{}", part.path), part.text);
+    }
+    let page = read(&web.join(PAGE))?;
+    let version = version_of(&page, &files);
+    let mut table = row(&out, "", PAGE, &versioned(&page, &version))?;
+    for (path, content) in &files {
+        table.push_str(&row(&out, path, path, content)?);
+    }
+    fs::write(out.join("assets.rs"), format!("&[\n{table}]\n"))?;
     println!("cargo::rustc-env=LUMEN_WEB_VERSION={version}");
     Ok(())
 }
 
-fn modules(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {
+fn read(file: &Path) -> Result<String, Box<dyn Error>> {
+    println!("cargo::rerun-if-changed={}", file.display());
+    Ok(fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?)
+}
+
+/// Reads the modules of a folder, whose path among the modules is `prefix`.
+fn collect(
+    folder: &Path,
+    prefix: &str,
+    modules: &mut BTreeMap<String, String>,
+) -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={}", folder.display());
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        let name = format!("{prefix}{}", name.ok_or("a file name is not UTF-8")?);
         if path.is_dir() {
-            modules(&path, files)?;
-        } else if path.extension().is_some_and(|extension| extension == "js") {
-            files.push(path);
+            collect(&path, &format!("{name}/"), modules)?;
+        } else if name.ends_with(".js") {
+            modules.insert(name, read(&path)?);
         }
     }
     Ok(())
 }
 
 /// The version of all files together.
-fn version_of(files: &[PathBuf]) -> Result<String, Box<dyn Error>> {
-    let mut all = Vec::new();
-    for file in files {
-        all.extend(fs::read(file)?);
-    }
-    Ok(format!("{:016x}", hash(&all)))
+fn version_of(page: &str, files: &BTreeMap<String, String>) -> String {
+    let all: String = files.values().map(String::as_str).chain([page]).collect();
+    format!("{:016x}", hash(all.as_bytes()))
 }
 
 /// The page with its parts under the version's addresses. The manifest keeps its address, because
@@ -76,21 +90,24 @@ fn versioned(page: &str, version: &str) -> String {
     })
 }
 
-fn row(address: &str, file: &Path) -> Result<String, Box<dyn Error>> {
-    let content_type = match file.extension().and_then(|extension| extension.to_str()) {
+/// The table's row for the file `name` at an address of the page, which lies in the folder `out` then.
+fn row(out: &Path, address: &str, name: &str, content: &str) -> Result<String, Box<dyn Error>> {
+    let content_type = match Path::new(name).extension().and_then(|extension| extension.to_str()) {
         Some("css") => "text/css; charset=utf-8",
         Some("html") => "text/html; charset=utf-8",
         Some("js") => "text/javascript; charset=utf-8",
         Some("svg") => "image/svg+xml",
         Some("webmanifest") => "application/manifest+json",
-        other => return Err(format!("{address}: no content type for {other:?}").into()),
+        other => return Err(format!("{name}: no content type for {other:?}").into()),
     };
+    let file = out.join(name.replace('/', "_"));
+    fs::write(&file, content)?;
     let mut row = String::new();
     writeln!(
         row,
-        "Asset {{ path: {address:?}, content_type: {content_type:?}, etag: {:?}, \
+        "Asset {{ path: \"/{address}\", content_type: {content_type:?}, etag: {:?}, \
          bytes: include_bytes!({:?}) }},",
-        format!("\"{:016x}\"", hash(&fs::read(file)?)),
+        format!("\"{:016x}\"", hash(content.as_bytes())),
         file.display().to_string(),
     )?;
     Ok(row)

@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 
 /// The page's own module with a fake pad, recording all that it sends.
 const STAGE: &str = r"(async () => {
-    const { Gamepads } = await import('/src/page/gamepads.js');
+    const [program] = document.scripts;
+    const { Gamepads } = (await import(new URL('controls.js', program.src))).page_gamepads;
     const up = { pressed: false, value: 0 };
     const test = { polls: 0, pads: [null, null, null, null], sent: [], said: [], played: [] };
     test.pad = { index: 0, connected: true, mapping: 'standard', axes: [0, 0, 0, 0],

@@ -31,14 +31,7 @@ function closureOf(module, imports, found = new Set()) {
   return found;
 }
 
-const STATIC = /^(?:import|export) [^;]*?from '([^']+)';/gm;
 const ANY = /(?:^(?:import|export) [^;]*?from |\bimport\()'([^']+)'/gm;
-
-test('index.html preloads what the first picture takes, and nothing else', () => {
-  const preloaded = [...page.matchAll(/<link rel="modulepreload" href="([^"]+)">/g)];
-  const named = ['/src/page/main.js', ...preloaded.map(([, address]) => `/${address}`)];
-  assert.deepEqual(named.sort(), [...closureOf('/src/page/main.js', STATIC)].sort());
-});
 
 test('no address of the page begins at the root, which another page of a proxy may have', () => {
   const manifest = readFileSync(new URL('manifest.webmanifest', web), 'utf8');

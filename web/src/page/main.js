@@ -1,7 +1,8 @@
 // The page's entry point: connects at once and gives the viewer its controls.
 //
 // The modules imported here, directly and indirectly, are exactly those that the first picture needs:
-// each further one would delay it. All others are imported when they are needed.
+// the build packs them into one file (`rtc-proc/build/parts.rs`), and more would delay the picture. All
+// others are imported when they are needed.
 
 import { findElements } from './elements.js';
 import { findObstacle } from './peer.js';
