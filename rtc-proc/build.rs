@@ -1,5 +1,5 @@
 //! Collects the browser client's files into one table, so that the gateway serves them from memory
-//! and opens no file.
+//! and opens no file. Each is there compressed, too: it is done once, and as well as it can be.
 //!
 //! The page refers to its parts by addresses that begin with a version of all of them: a browser's
 //! cached copy of such an address is never stale and needs no revalidation. Imports are relative,
@@ -13,8 +13,11 @@ use std::{
     fmt::Write as _,
     fs,
     hash::Hasher,
+    io::Write as _,
     path::{Path, PathBuf},
 };
+
+use flate2::{Compression, write::GzEncoder};
 
 #[path = "build/parts.rs"]
 mod parts;
@@ -102,15 +105,27 @@ fn row(out: &Path, address: &str, name: &str, content: &str) -> Result<String, B
     };
     let file = out.join(name.replace('/', "_"));
     fs::write(&file, content)?;
+    let packed = out.join(format!("{}.gz", name.replace('/', "_")));
+    fs::write(&packed, gzip(content)?)?;
+    let tag = hash(content.as_bytes());
     let mut row = String::new();
     writeln!(
         row,
-        "Asset {{ path: \"/{address}\", content_type: {content_type:?}, etag: {:?}, \
-         bytes: include_bytes!({:?}) }},",
-        format!("\"{:016x}\"", hash(content.as_bytes())),
+        "Asset {{ path: \"/{address}\", content_type: {content_type:?}, \
+         plain: Form {{ etag: {:?}, bytes: include_bytes!({:?}) }}, \
+         gzip: Form {{ etag: {:?}, bytes: include_bytes!({:?}) }} }},",
+        format!("\"{tag:016x}\""),
         file.display().to_string(),
+        format!("\"{tag:016x}-gzip\""),
+        packed.display().to_string(),
     )?;
     Ok(row)
+}
+
+fn gzip(content: &str) -> std::io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(content.as_bytes())?;
+    encoder.finish()
 }
 
 /// Distinguishes versions; a deliberate collision of two files would gain nothing.

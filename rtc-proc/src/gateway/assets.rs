@@ -7,6 +7,15 @@ pub struct Asset {
     pub path: &'static str,
     /// Its media type.
     pub content_type: &'static str,
+    /// As it is.
+    pub plain: Form,
+    /// Compressed (RFC 1952).
+    pub gzip: Form,
+}
+
+/// A form in which a file is sent, with the tag that distinguishes it from all others.
+#[derive(Clone, Copy, Debug)]
+pub struct Form {
     /// Its strong entity tag, quotes included (RFC 9110, section 8.8.3).
     pub etag: &'static str,
     /// Its content.
@@ -42,12 +51,32 @@ impl Asset {
         if_none_match
             .split(',')
             .map(str::trim)
-            .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == self.etag)
+            .map(|tag| tag.strip_prefix("W/").unwrap_or(tag))
+            .any(|tag| tag == "*" || [self.plain.etag, self.gzip.etag].contains(&tag))
     }
+}
+
+/// Whether a browser that sent `Accept-Encoding: …` takes what is compressed by gzip (RFC 9110, section
+/// 12.5.3). Who names it with a weight of zero does not.
+#[must_use]
+pub fn takes_gzip(accept_encoding: &str) -> bool {
+    let weight_of = |wanted: &str| {
+        accept_encoding.split(',').find_map(|coding| {
+            let (name, parameters) = coding.split_once(';').unwrap_or((coding, ""));
+            let is_wanted = name.trim().eq_ignore_ascii_case(wanted);
+            let weight = parameters.trim().strip_prefix("q=").map_or(Ok(1.0), str::parse::<f32>);
+            is_wanted.then_some(weight.unwrap_or(0.0))
+        })
+    };
+    weight_of("gzip").or_else(|| weight_of("*")).is_some_and(|weight| weight > 0.0)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
+    use flate2::read::GzDecoder;
+
     use super::*;
 
     #[test]
@@ -63,12 +92,43 @@ mod tests {
     #[test]
     fn is_known_by_any_of_a_list_strong_or_weak() {
         let asset = Asset::find("/").expect("there is a page");
-        let etag = asset.etag;
-        for tags in [etag.to_owned(), format!("W/{etag}"), format!("\"x\", {etag}"), "*".to_owned()]
-        {
-            assert!(asset.is_known_by(&tags), "{tags}");
+        for etag in [asset.plain.etag, asset.gzip.etag] {
+            for tags in [etag.to_owned(), format!("W/{etag}"), format!("\"x\", {etag}")] {
+                assert!(asset.is_known_by(&tags), "{tags}");
+            }
         }
+        assert!(asset.is_known_by("*"));
         assert!(!asset.is_known_by("\"x\", W/\"y\""));
+    }
+
+    #[test]
+    fn compressed_form_is_the_plain_one_and_less_of_it() {
+        for asset in ASSETS.iter().filter(|asset| asset.path.ends_with(".js")) {
+            let mut unpacked = Vec::new();
+            let mut decoder = GzDecoder::new(asset.gzip.bytes);
+            decoder.read_to_end(&mut unpacked).expect("it was compressed by gzip");
+            assert_eq!(unpacked, asset.plain.bytes, "{}", asset.path);
+            assert!(asset.gzip.bytes.len() * 2 < asset.plain.bytes.len(), "{}", asset.path);
+            assert_ne!(asset.gzip.etag, asset.plain.etag);
+        }
+    }
+
+    #[test]
+    fn takes_gzip_who_names_it_or_any_without_a_weight_of_zero() {
+        for (header, taken) in [
+            ("gzip, deflate, br, zstd", true),
+            ("br, GZIP;q=0.5", true),
+            ("deflate, *;q=0.1", true),
+            ("gzip ; q=1", true),
+            ("", false),
+            ("br", false),
+            ("gzip;q=0, *", false),
+            ("gzip;q=0.000", false),
+            ("gzip;q=many", false),
+            ("x-gzip", false),
+        ] {
+            assert_eq!(takes_gzip(header), taken, "{header}");
+        }
     }
 
     #[test]
@@ -86,7 +146,7 @@ mod tests {
 
     #[test]
     fn page_names_its_parts_by_lasting_addresses() {
-        let page = String::from_utf8_lossy(Asset::find("/").expect("there is a page").bytes);
+        let page = String::from_utf8_lossy(Asset::find("/").expect("there is a page").plain.bytes);
         let named: Vec<_> = ["href=\"", "src=\""]
             .iter()
             .flat_map(|attribute| page.split(attribute).skip(1))

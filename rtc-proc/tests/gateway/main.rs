@@ -23,8 +23,8 @@ use lumen_ipc::{
 use lumen_ipc_runtime::channel::ReceiveError;
 use lumen_rtc::gateway::{login::MAX_LOGIN_BYTES, quota::MAX_CONNECTIONS_PER_HOLDER, shell::Event};
 use rig::{
-    ACCOUNT, ANSWER, ATTEMPT, Browser, COOKIE, KEY, RETRY_AFTER, Rig, TOKEN, TOKEN_TOO_OFTEN,
-    ticket,
+    ACCOUNT, ANSWER, ATTEMPT, Browser, COOKIE, KEY, RETRY_AFTER, Response, Rig, TOKEN,
+    TOKEN_TOO_OFTEN, ticket,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -82,6 +82,26 @@ async fn asset_known_version_is_not_sent_again() {
     let head = rig.request("HEAD", "/style.css", "", "").await;
     assert_eq!((head.status(), head.body()), (200, ""));
     assert_eq!(head.header("content-length"), first.header("content-length"));
+}
+
+#[tokio::test]
+async fn asset_is_compressed_for_browsers_that_ask_for_it() {
+    let rig = Rig::start(AuthMode::Token).await;
+    let head = async |headers: &str| rig.request("HEAD", "/src/page/main.js", headers, "").await;
+    let (plain, packed) = (head("").await, head("Accept-Encoding: gzip, br\r\n").await);
+    let length_of = |response: &Response| {
+        response.header("content-length").and_then(|length| length.parse::<u64>().ok())
+    };
+    let (long, short) = (length_of(&plain).expect("a length"), length_of(&packed).expect("one"));
+    assert!(short > 0 && short * 2 < long, "{short} of {long} bytes");
+    assert_eq!(plain.header("content-encoding"), None);
+    assert_eq!(packed.header("content-encoding"), Some("gzip"));
+    assert_ne!(plain.header("etag"), packed.header("etag"));
+    for response in [plain, packed] {
+        assert_eq!(response.header("vary"), Some("Accept-Encoding"));
+        let known = format!("If-None-Match: {}\r\n", response.header("etag").expect("a tag"));
+        assert_eq!(head(&known).await.status(), 304);
+    }
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ use tracing::{info, warn};
 
 use super::{
     super::{
-        assets::Asset,
+        assets::{Asset, takes_gzip},
         forwarded::Asker,
         halves::{Halves, PROTOCOL},
         headers::harden,
@@ -135,16 +135,20 @@ async fn asset(request: Request) -> Response {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET,HEAD")]).into_response();
     }
-    let kept = [(header::ETAG, asset.etag), (header::CACHE_CONTROL, caching)];
-    let known = request
-        .headers()
-        .get(header::IF_NONE_MATCH)
-        .and_then(|tags| tags.to_str().ok())
-        .is_some_and(|tags| asset.is_known_by(tags));
-    if known {
+    let text_of = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let packed = text_of(header::ACCEPT_ENCODING).is_some_and(takes_gzip);
+    let form = if packed { asset.gzip } else { asset.plain };
+    let kept = [
+        (header::ETAG, form.etag),
+        (header::CACHE_CONTROL, caching),
+        (header::VARY, "Accept-Encoding"),
+    ];
+    if text_of(header::IF_NONE_MATCH).is_some_and(|tags| asset.is_known_by(tags)) {
         return (StatusCode::NOT_MODIFIED, kept).into_response();
     }
-    (kept, [(header::CONTENT_TYPE, asset.content_type)], asset.bytes).into_response()
+    let content_type = [(header::CONTENT_TYPE, asset.content_type)];
+    let encoding = packed.then_some([(header::CONTENT_ENCODING, "gzip")]);
+    (kept, content_type, encoding, form.bytes).into_response()
 }
 
 async fn log_in(
