@@ -19,7 +19,7 @@ use lumen_tests::{
 /// How long each line is watched.
 const SPAN: Duration = Duration::from_secs(20);
 /// Keys pressed on a line with a long queue.
-const PRESSES: usize = 20;
+const PRESSES: usize = 100;
 
 /// Prints the figures of this part.
 pub(crate) fn run(part: &str) -> Result<()> {

@@ -249,6 +249,11 @@ impl Peer {
         self.sending.encoder_bps(self.now)
     }
 
+    /// Handles an action of its viewer, who waits for what the next pictures show of it.
+    pub const fn acted(&mut self, now: Instant) {
+        self.sending.acted(now);
+    }
+
     /// What its network carries, in bit/s.
     #[must_use]
     pub const fn network_bps(&self) -> u64 {

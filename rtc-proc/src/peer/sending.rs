@@ -112,10 +112,15 @@ impl Sending {
         self.bps() < self.encoder_bps
     }
 
+    /// The viewer has acted.
+    pub(super) const fn acted(&mut self, now: Instant) {
+        self.control.acted(now);
+    }
+
     /// What the encoder may use of the rate beside sound, and while what waits catches up, in bit/s.
     pub(super) fn encoder_bps(&self, now: Instant) -> u64 {
         let least = self.bps() / LEAST_SHARE;
-        let rate = self.bps().saturating_sub(self.control.sound_bps(now)).max(least);
+        let rate = self.control.picture_bps(now).max(least);
         let backlog = (self.pacer.bytes() * 8).saturating_sub(rate / PICTURE_PART);
         rate.saturating_sub(backlog / CATCH_UP_SECONDS).max(least)
     }

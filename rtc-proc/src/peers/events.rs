@@ -80,6 +80,9 @@ impl Peers {
     fn on_action(&mut self, now: Instant, number: PeerId, action: Action) {
         let Some(entry) = self.peers.get_mut(&number) else { return };
         entry.has_acted = true;
+        if let Some(peer) = &mut entry.peer {
+            peer.acted(now);
+        }
         self.working = Some(number);
         self.input(number, action);
         self.sizes.note(now, number, action);

@@ -15,6 +15,8 @@
 //!   network carries, unless less arrives.
 //! - **Growth** needs a sender that uses the rate it has. It begins slowly, becomes faster while
 //!   nothing speaks against it, and waits longer each time that the same limit is met again.
+//! - **A viewer who acts** waits for what the next picture shows of it. Where the network's limit is known,
+//!   pictures get less of the rate then, and the limit is tried less often.
 //!
 //! INVARIANT: the rate lies between [`FLOOR_BPS`] and [`CEILING_BPS`].
 
@@ -78,6 +80,15 @@ pub enum Cause {
     Queue,
 }
 
+/// A viewer acts for so long after the last key, button or motion.
+const ACTS: Duration = Duration::from_secs(1);
+/// The part of the rate that pictures get while the viewer acts, in percent. A picture that takes as long to
+/// leave as there is until the next one is seen that much later, and one that is larger delays those behind it;
+/// that a key shows late is noticed sooner than a little more noise.
+const ACTING_PERCENT: u64 = 75;
+/// While the viewer acts, a limit is not tried again for so long: that makes a queue, if it still is the limit.
+const UNTRIED: Duration = Duration::from_secs(8);
+
 /// With so little else, in parts of what is sent, sound is alone.
 const ALONE: f64 = 0.9;
 /// Less of it must arrive for so long: where packets stood still for a moment, less arrived in that
@@ -114,6 +125,8 @@ pub struct Control {
     growth: Growth,
     /// A queue that does not end.
     standing: Option<Standing>,
+    /// When the viewer acted last.
+    acted: Option<Instant>,
     /// Since when less sound arrives than is sent.
     thin: Option<Instant>,
     measures: Measures,
@@ -138,6 +151,7 @@ impl Control {
             arrived: Arrived::default(),
             growth: Growth::new(now),
             standing: None,
+            acted: None,
             thin: None,
             measures: Measures::default(),
             is_hopeless: false,
@@ -190,10 +204,24 @@ impl Control {
         self.sound.add(now, bytes);
     }
 
-    /// What sound takes of the rate, in bit/s; nothing while no limit is known.
+    /// The viewer has acted, and waits for what the next pictures show of it.
+    pub const fn acted(&mut self, now: Instant) {
+        self.acted = Some(now);
+    }
+
+    fn acts(&self, now: Instant) -> bool {
+        self.acted.is_some_and(|acted| now < acted + ACTS)
+    }
+
+    /// The part of the rate that is left for pictures, in bit/s: all of it while no limit is known, then
+    /// what sound leaves. While the viewer acts it is less.
     #[must_use]
-    pub fn sound_bps(&self, now: Instant) -> u64 {
-        if self.growth.has_met_limit() { self.sound.recent(now) as u64 } else { 0 }
+    pub fn picture_bps(&self, now: Instant) -> u64 {
+        if !self.growth.has_met_limit() {
+            return self.bps();
+        }
+        let left = self.bps().saturating_sub(self.sound.recent(now) as u64);
+        if self.acts(now) { left * ACTING_PERCENT / 100 } else { left }
     }
 
     /// Takes fates, in the order in which the packets left.
@@ -323,7 +351,8 @@ impl Control {
 
     fn grow(&mut self, now: Instant, elapsed: Duration) {
         let sent = self.sent.recent(now);
-        if sent < self.carries * FILLED {
+        let waits = self.acts(now) && self.growth.met_limit_since(now.checked_sub(UNTRIED));
+        if waits || sent < self.carries * FILLED {
             return self.growth.pause();
         }
         let growth = self.growth.rate(now, self.carries) * elapsed.as_secs_f64().min(1.0);

@@ -29,13 +29,14 @@ pub(super) struct Growth {
     rest: Duration,
     /// The limit that was met last.
     limit: Option<f64>,
+    met: Option<Instant>,
     /// When growth began that goes on.
     began: Option<Instant>,
 }
 
 impl Growth {
     pub(super) const fn new(now: Instant) -> Self {
-        Self { rests_until: now, rest: REST, limit: None, began: None }
+        Self { rests_until: now, rest: REST, limit: None, met: None, began: None }
     }
 
     pub(super) fn met_limit(&mut self, now: Instant, bps: f64) {
@@ -46,13 +47,18 @@ impl Growth {
             let again = self.limit.is_some_and(is_same);
             self.rest = if again { (self.rest * 2).min(MOST_REST) } else { REST };
         }
-        (self.limit, self.began) = (Some(bps), None);
+        (self.limit, self.met, self.began) = (Some(bps), Some(now), None);
         self.rests_until = now + self.rest;
     }
 
     /// Whether the network's limit was met.
     pub(super) const fn has_met_limit(&self) -> bool {
         self.limit.is_some()
+    }
+
+    /// Whether the limit that counts was met since `then`.
+    pub(super) fn met_limit_since(&self, then: Option<Instant>) -> bool {
+        self.has_met_limit() && self.met.is_some_and(|met| then.is_none_or(|then| met > then))
     }
 
     /// The rate is not used, so nothing is learned of it: later growth begins slowly.

@@ -173,6 +173,32 @@ fn pictures_are_young_behind_a_queue_whatever_part_of_its_rate_the_encoder_uses(
 }
 
 #[test]
+fn pictures_are_younger_still_while_the_viewer_acts() {
+    let limit = Limit::Queued { bps: 4_000_000, longest: SECOND };
+    let [watching, acting] = [false, true].map(|acts| {
+        let mut world = World::new(Line::new(MS * 10, limit), MOST);
+        world.run(SECOND * 20);
+        world.acts = acts;
+        world.run(SECOND * 40);
+        let ages = world.ages(SECOND * 21);
+        (ages[ages.len() / 2], ages[ages.len() * 95 / 100])
+    });
+    let case = format!("{acting:?}, while only watching {watching:?}");
+    assert!(acting.0 + MS * 4 <= watching.0 && acting.1 <= watching.1, "{case}");
+}
+
+/// Who acts all day long still gets what a line carries that has become better.
+#[test]
+fn rate_returns_while_the_viewer_acts() {
+    let mut world = World::new(policed(800_000), MOST);
+    world.acts = true;
+    world.run(SECOND * 10);
+    world.line.limit = Limit::None;
+    world.run(SECOND * 60);
+    assert!(world.control.bps() >= MOST, "{}", world.control.bps());
+}
+
+#[test]
 fn rate_returns_when_the_line_does() {
     let mut world = World::new(policed(800_000), MOST);
     world.run(SECOND * 10);

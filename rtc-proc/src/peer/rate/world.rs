@@ -74,6 +74,8 @@ pub(super) struct World {
     pub(super) begun_anew: u32,
     /// The part of what it gets that the encoder uses.
     pub(super) uses: f64,
+    /// Whether the viewer presses keys.
+    pub(super) acts: bool,
     /// Whether music plays.
     pub(super) plays: bool,
     /// Packets of sound that arrived.
@@ -120,6 +122,7 @@ impl World {
             is_key: true,
             begun_anew: 0,
             uses: 1.0,
+            acts: false,
             plays: false,
             heard: 0,
             told: (MOST, start),
@@ -133,6 +136,9 @@ impl World {
             let elapsed = (self.now - self.start).as_millis() as u64;
             if elapsed.is_multiple_of(10) && self.plays {
                 self.play();
+            }
+            if self.acts && elapsed.is_multiple_of(200) {
+                self.control.acted(self.now);
             }
             if elapsed.is_multiple_of(33) && self.demand > 0 {
                 self.picture();
@@ -149,8 +155,8 @@ impl World {
     /// The encoder follows the rate in steps, as [`crate::demand`] makes them.
     fn tell(&mut self) {
         let rate = self.control.bps();
-        let sound = self.control.sound_bps(self.now);
-        let left = rate.saturating_sub(self.pacer.bytes() * 8 + sound).max(rate / 3);
+        let pictures = self.control.picture_bps(self.now);
+        let left = pictures.saturating_sub(self.pacer.bytes() * 8).max(rate / 3);
         let new = if left >= MOST { MOST } else { left * 9 / 10 };
         let (told, since) = self.told;
         let falls = new * 100 <= told * 95;
