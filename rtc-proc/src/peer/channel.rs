@@ -1,8 +1,9 @@
 //! Checks a peer's data-channel messages: strict decoding, the order of unordered messages, a rate
 //! limit, and the peer's rights.
 //!
-//! INVARIANT: without the right to control, a peer's input does not leave [`Channels`]. Messages
-//! that are needed to see the desktop pass, and so do proofs of presence, which tell the rights.
+//! INVARIANT: without the right to control, a peer's input does not leave the peer ([`Channels::permits`]),
+//! and no text leaves [`Channels`]. Messages that are needed to see the desktop pass, and so do proofs of
+//! presence, which tell the rights.
 
 use std::time::Instant;
 
@@ -76,6 +77,15 @@ pub enum Said {
     SizeWanted(OutputSize),
 }
 
+impl Said {
+    const fn needs_control(&self) -> bool {
+        match self {
+            Self::Acted(_) | Self::Pad(_) | Self::SizeWanted(_) => true,
+            Self::KeyframeWanted | Self::PageShown(_) | Self::Proved(_) => false,
+        }
+    }
+}
+
 /// Why a peer's messages end it.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ChannelViolation {
@@ -139,7 +149,7 @@ impl Channels {
         self.rights = rights;
     }
 
-    /// Checks one message: returns input to pass on, or `None` to ignore it.
+    /// Checks one message: returns what it says, or `None` if something newer was said already.
     ///
     /// # Errors
     /// [`ChannelViolation`]: the peer must be closed.
@@ -162,9 +172,9 @@ impl Channels {
         let said = match kind {
             ChannelKind::Input => match decode::input(message)? {
                 Intent::Acted(action) => Some(Said::Acted(action)),
-                Intent::KeyframeWanted => return Ok(Some(Said::KeyframeWanted)),
-                Intent::PageShown(shown) => return Ok(Some(Said::PageShown(shown))),
-                Intent::Proved(proof) => return Ok(Some(Said::Proved(proof))),
+                Intent::KeyframeWanted => Some(Said::KeyframeWanted),
+                Intent::PageShown(shown) => Some(Said::PageShown(shown)),
+                Intent::Proved(proof) => Some(Said::Proved(proof)),
                 Intent::SizeWanted(size) => Some(Said::SizeWanted(size)),
             },
             ChannelKind::Motion => self.newest(decode::motion(message)?).map(Said::Acted),
@@ -172,11 +182,15 @@ impl Channels {
             // Checked by `transfer` instead.
             ChannelKind::Transfer => None,
         };
-        if self.rights.control {
-            return Ok(said);
-        }
-        self.ignored += u64::from(said.is_some());
-        Ok(None)
+        Ok(said)
+    }
+
+    /// Whether what a viewer said counts. It is asked when what was said before has been handled: a proof gives
+    /// the rights that the keys behind it need, and the network may deliver all of them at once.
+    pub fn permits(&mut self, said: &Said) -> bool {
+        let permitted = self.rights.control || !said.needs_control();
+        self.ignored += u64::from(!permitted);
+        permitted
     }
 
     /// Checks one message about the clipboard: returns it to pass on, or `None` to ignore it.
@@ -304,12 +318,14 @@ mod tests {
     #[test]
     fn motion_sign_of_life_passes_with_control_only() {
         let now = Instant::now();
-        let receive = |control| {
+        let passes = |control| {
             let mut channels = Channels::new(now, Rights { control });
-            channels.receive(now, ChannelKind::Motion, true, &[12])
+            let said = channels.receive(now, ChannelKind::Motion, true, &[12]);
+            assert_eq!(said, Ok(Some(Said::Acted(Action::StillHeld))));
+            channels.permits(&Said::Acted(Action::StillHeld))
         };
-        assert_eq!(receive(true), Ok(Some(Said::Acted(Action::StillHeld))));
-        assert_eq!(receive(false), Ok(None));
+        assert!(passes(true));
+        assert!(!passes(false));
     }
 
     #[test]
@@ -332,9 +348,13 @@ mod tests {
     fn input_without_control_is_ignored_and_counted_but_still_checked() {
         let now = Instant::now();
         let mut channels = Channels::new(now, Rights { control: false });
-        assert_eq!(channels.receive(now, ChannelKind::Input, true, &[1, 0, 30, 1]), Ok(None));
+        let key = channels.receive(now, ChannelKind::Input, true, &[1, 0, 30, 1]);
+        let key = key.expect("legal").expect("of interest");
+        assert!(!channels.permits(&key));
         assert_eq!(channels.ignored(), 1);
         assert!(channels.receive(now, ChannelKind::Input, true, &[0xff]).is_err());
+        channels.set_rights(CONTROL);
+        assert!(channels.permits(&key));
     }
 
     #[test]
@@ -346,6 +366,7 @@ mod tests {
         assert!(ask(ChannelKind::Input, &[0x0b, 0]).is_err());
         assert!(ask(ChannelKind::Motion, &[0x0b]).is_err());
         assert!(ask(ChannelKind::Pads, &[0x0b]).is_err());
+        assert!(channels.permits(&Said::KeyframeWanted));
     }
 
     #[test]
@@ -355,6 +376,7 @@ mod tests {
         for (state, shown) in [(0, false), (1, true)] {
             let said = channels.receive(now, ChannelKind::Input, true, &[0x0e, state]);
             assert_eq!(said, Ok(Some(Said::PageShown(shown))));
+            assert!(channels.permits(&Said::PageShown(shown)));
         }
     }
 

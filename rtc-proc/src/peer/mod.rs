@@ -214,9 +214,16 @@ impl Peer {
         self.settle();
     }
 
-    /// The next output, oldest first.
+    /// The next output, oldest first. What the viewer said may change its rights ([`Peer::set_rights`]), which
+    /// count for what it said next.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        loop {
+            let output = self.outputs.pop_front()?;
+            match &output {
+                Output::Event(PeerEvent::Said(said)) if !self.channels.permits(said) => {}
+                _ => return Some(output),
+            }
+        }
     }
 
     /// When to call [`Peer::handle`] with [`Input::Timeout`], unless another input comes first.

@@ -13,7 +13,8 @@ use lumen_ipc::{
 };
 
 use super::{
-    Ending, FatalAlert, Input, Peer, PeerEvent, Said, Setup, encode::picture_sent, viewer::Viewer,
+    Ending, FatalAlert, Input, Output, Peer, PeerEvent, Said, Setup, encode::picture_sent,
+    viewer::Viewer,
 };
 
 mod formats;
@@ -106,6 +107,26 @@ fn channels_carry_messages_both_ways() {
     let action = Action::Key { key, state: PressState::Pressed, locks: None };
     assert_eq!(pair.count(&PeerEvent::Said(Said::Acted(action))), 1);
     assert_eq!(pair.viewer.messages, [vec![0x81]]);
+}
+
+/// A network that has lost the proof delivers it together with the keys behind it.
+#[test]
+fn key_that_arrives_with_the_proof_before_it_counts() {
+    let mut pair = Pair::connected();
+    pair.peer.set_rights(Rights { control: false });
+    let proof = [&[0x0d][..], &[1; 8], &[2; 32]].concat();
+    pair.viewer.send(pair.now, pair.viewer.input, true, &proof);
+    pair.viewer.send(pair.now, pair.viewer.input, true, &[1, 0, 30, 1]);
+    pair.collect();
+    pair.deliver_all();
+    let mut said = Vec::new();
+    while let Some(output) = pair.peer.poll_output() {
+        let Output::Event(PeerEvent::Said(one)) = output else { continue };
+        // As whoever knows the rights of the lease does.
+        pair.peer.set_rights(Rights { control: matches!(one, Said::Proved(_)) });
+        said.push(one);
+    }
+    assert!(matches!(said[..], [Said::Proved(_), Said::Acted(Action::Key { .. })]), "{said:?}");
 }
 
 #[test]

@@ -192,6 +192,13 @@ impl Pair {
         }
     }
 
+    /// Delivers all that is on its way to the peer at once.
+    pub(super) fn deliver_all(&mut self) {
+        for (_, datagram) in std::mem::take(&mut self.to_peer) {
+            self.deliver(&datagram);
+        }
+    }
+
     pub(super) fn run(&mut self, time: Duration) {
         let end = self.now + time;
         self.collect();
