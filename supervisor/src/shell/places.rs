@@ -120,10 +120,7 @@ pub(crate) fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
 
 /// Replaces a directory by an empty one.
 pub(crate) fn fresh_directory(path: &Path, mode: u32) -> Result<Temporary, PlaceError> {
-    match remove_tree(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(path)(error)),
-        _ => {}
-    }
+    remove_tree(path).map_err(at(path))?;
     make_directory(path, mode).map_err(at(path))?;
     Ok(Temporary::Tree(path.to_owned(), own()))
 }
@@ -139,9 +136,16 @@ pub(crate) fn given_directory(
     Ok(made)
 }
 
-/// Removes a directory with its content; what is in another user's directories with that user's rights, which
-/// take no capability and reach nothing else.
+/// Removes a directory with its content, if there is one; what is in another user's directories with that
+/// user's rights, which take no capability and reach nothing else. Programs that end may remove theirs meanwhile.
 fn remove_tree(path: &Path) -> io::Result<()> {
+    match remove_found(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+fn remove_found(path: &Path) -> io::Result<()> {
     let found = fs::symlink_metadata(path)?;
     if found.uid() != geteuid().as_raw() {
         let owner = Identity { uid: found.uid(), gid: found.gid() };
@@ -334,6 +338,18 @@ mod tests {
         assert!(!root.join("given").exists());
         drop(outer);
         assert!(!root.exists());
+    }
+
+    #[test]
+    fn directory_that_somebody_else_has_removed_is_removed() {
+        let path = std::env::temp_dir().join(format!("lumen-gone-{}", std::process::id()));
+        let made = fresh_directory(&path, 0o700).expect("free");
+        fs::remove_dir(&path).expect("it is there");
+        remove_tree(&path).expect("nothing is left to remove");
+        drop(made);
+        fs::write(&path, "").expect("a free name");
+        assert!(remove_tree(&path).is_err(), "a file is no directory");
+        fs::remove_file(&path).expect("it is there");
     }
 
     #[test]
