@@ -34,6 +34,7 @@ use anyhow::{Context, Result, ensure};
 use lumen_ipc::process::Worker;
 use lumen_tests::{
     nginx::{Nginx, documented},
+    relay,
     rig::{Rig, Setup},
     viewer::Viewer,
 };
@@ -53,12 +54,7 @@ fn desktop() -> Setup {
 /// Where the relay takes datagrams.
 fn relay_port(rig: &Rig) -> Result<u16> {
     rig.ready_worker(Worker::Turn)?;
-    let status = rig.status()?;
-    let turn = status.processes().find(|process| process.process.kind() == Worker::Turn);
-    let summary = turn.context("no relay")?.summary.as_str().to_owned();
-    let digits = |letter: char| letter.is_ascii_digit();
-    let port = summary.split(|letter| !digits(letter)).find_map(|word| word.parse().ok());
-    port.with_context(|| format!("no port in {summary:?}"))
+    Ok(relay::address_of(&rig.status()?)?.port())
 }
 
 /// The media socket's port, as the answer to a viewer names it.
