@@ -103,9 +103,9 @@ fn row(out: &Path, address: &str, name: &str, content: &str) -> Result<String, B
         Some("webmanifest") => "application/manifest+json",
         other => return Err(format!("{name}: no content type for {other:?}").into()),
     };
-    let file = out.join(name.replace('/', "_"));
+    let flat = name.replace('/', "_");
+    let (file, packed) = (out.join(&flat), out.join(format!("{flat}.gz")));
     fs::write(&file, content)?;
-    let packed = out.join(format!("{}.gz", name.replace('/', "_")));
     fs::write(&packed, gzip(content)?)?;
     let tag = hash(content.as_bytes());
     let mut row = String::new();

@@ -166,11 +166,11 @@ impl Plan<'_> {
         members: &mut Vec<String>,
         importers: &mut Vec<String>,
     ) -> Result<(), String> {
-        if importers.iter().any(|importer| importer == path) {
-            return Err(format!("{path} imports itself: {}", importers.join(", ")));
-        }
         if self.home.contains_key(path) {
             return Ok(());
+        }
+        if importers.iter().any(|importer| importer == path) {
+            return Err(format!("{path} imports itself: {}", importers.join(", ")));
         }
         let modules = self.modules;
         let Some(module) = modules.get(path) else {
@@ -221,17 +221,17 @@ impl Plan<'_> {
             *text += &format!("const {{ {names} }} = {};\n", constant(target));
         }
         for line in &module.body {
-            let mut line = line.clone();
-            for target in imported_later(&line.clone()) {
+            let mut written = line.clone();
+            for target in imported_later(line) {
                 let meant = resolved(path, target);
                 let file = relative(part, self.path_of(self.home[&meant]));
                 let name = constant(&meant);
-                line = line.replace(
+                written = written.replace(
                     &format!("import('{target}')"),
                     &format!("import('{file}').then((part) => part.{name})"),
                 );
             }
-            *text += &line;
+            *text += &written;
             text.push('\n');
         }
         *text += &format!("return {{ {} }};\n}})();\n", module.exports.join(", "));

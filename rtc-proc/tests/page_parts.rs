@@ -74,6 +74,17 @@ fn entry_s_later_imports_begin_parts_before_those_of_others() {
 }
 
 #[test]
+fn what_is_imported_later_may_import_its_importer() {
+    let packed = pack(&[
+        ("page/main.js", "import { a } from './a.js';\n"),
+        ("page/a.js", "export const a = () => import('./form.js');\n"),
+        ("page/form.js", "import { a } from './a.js';\n"),
+    ]);
+    let packed = packed.expect("the importer is there already");
+    assert!(packed[1].text.starts_with("import { page_a } from '../page/main.js';\n"));
+}
+
+#[test]
 fn import_of_many_lines_is_one_and_types_in_comments_are_none() {
     let packed = pack(&[
         (
