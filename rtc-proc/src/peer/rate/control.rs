@@ -351,7 +351,7 @@ impl Control {
 
     fn grow(&mut self, now: Instant, elapsed: Duration) {
         let sent = self.sent.recent(now);
-        let waits = self.acts(now) && self.growth.met_limit_since(now.checked_sub(UNTRIED));
+        let waits = self.acts(now) && self.growth.met_limit_within(now, UNTRIED);
         if waits || sent < self.carries * FILLED {
             return self.growth.pause();
         }

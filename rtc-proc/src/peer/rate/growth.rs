@@ -56,9 +56,9 @@ impl Growth {
         self.limit.is_some()
     }
 
-    /// Whether the limit that counts was met since `then`.
-    pub(super) fn met_limit_since(&self, then: Option<Instant>) -> bool {
-        self.has_met_limit() && self.met.is_some_and(|met| then.is_none_or(|then| met > then))
+    /// Whether the limit that counts was met less than `time` ago.
+    pub(super) fn met_limit_within(&self, now: Instant, time: Duration) -> bool {
+        self.has_met_limit() && self.met.is_some_and(|met| now < met + time)
     }
 
     /// The rate is not used, so nothing is learned of it: later growth begins slowly.
