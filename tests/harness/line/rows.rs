@@ -62,7 +62,7 @@ pub fn all() -> Vec<Row> {
         policed("noise, policed to 1.6 Mbit/s", Show::Noise, 1600),
         policed("noise, policed to 0.8 Mbit/s", Show::Noise, 800),
         // What keys take on this machine where no line limits the picture, for comparison.
-        keys("noise, queue of no line, RTT 20 ms", None),
+        keys("noise, no queue, RTT 20 ms", None),
         keys("noise, 4 Mbit/s, queue 1 s, RTT 20 ms", Some(4000)),
         keys("noise, 1.6 Mbit/s, queue 1 s, RTT 20 ms", Some(1600)),
     ];
