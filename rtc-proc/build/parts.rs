@@ -70,11 +70,13 @@ impl Module {
                 }
                 let (names, target) = imported(&statement).ok_or_else(refused)?;
                 module.imports.push((resolved(path, target), names));
-            } else if let Some(declaration) = line.strip_prefix("export ") {
+                continue;
+            }
+            module.later.extend(imported_later(line).map(|target| resolved(path, target)));
+            if let Some(declaration) = line.strip_prefix("export ") {
                 module.exports.push(declared(declaration).ok_or_else(refused)?.to_owned());
                 module.body.push(declaration.to_owned());
             } else {
-                module.later.extend(imported_later(line).map(|target| resolved(path, target)));
                 module.body.push(line.to_owned());
             }
         }
