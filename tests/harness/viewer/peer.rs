@@ -32,6 +32,10 @@ const NAL_IDR: u8 = 5;
 const STILL_HELD: u8 = 0x0c;
 /// How often one is sent then, as the page does.
 const SIGN_INTERVAL: Duration = Duration::from_millis(100);
+/// What asks for a lease.
+const LEASE_WANTED: &str = r#"{"type":"lease"}"#;
+/// When a lease is asked for again that nobody had, as the page does.
+const LEASE_RETRY: Duration = Duration::from_secs(1);
 
 /// A viewer's side of the connection.
 pub(super) struct Peer {
@@ -44,6 +48,8 @@ pub(super) struct Peer {
     pending: Option<SdpPendingOffer>,
     channels: Vec<(ChannelId, String)>,
     presence: Option<Presence>,
+    /// When to ask again for a lease, if nobody had one.
+    next_asking: Option<Instant>,
     codec: Codec,
     leaving: bool,
     /// Codes of the keys held.
@@ -85,7 +91,7 @@ impl Peer {
             ..ChannelConfig::default()
         });
         let (offer, pending) = change.apply().context("an empty offer")?;
-        signalling.send(json!({ "type": "lease" }).to_string())?;
+        signalling.send(LEASE_WANTED.to_owned())?;
         signalling.send(json!({ "type": "offer", "sdp": offer.to_sdp_string() }).to_string())?;
         signalling.set_nonblocking()?;
         let (signalling, pending) = (Some(signalling), Some(pending));
@@ -98,6 +104,7 @@ impl Peer {
             pending,
             channels: Vec::new(),
             presence: None,
+            next_asking: None,
             codec,
             leaving: false,
             held: BTreeSet::new(),
@@ -125,10 +132,12 @@ impl Peer {
     fn turn(&mut self) -> Result<()> {
         let deadline = self.drain()?;
         let sign = (!self.held.is_empty()).then_some(self.next_sign);
-        let deadline = sign.map_or(deadline, |sign| sign.min(deadline));
+        let own = sign.into_iter().chain(self.next_asking);
+        let deadline = own.fold(deadline, Instant::min);
         self.wait(deadline.saturating_duration_since(Instant::now()))?;
         self.take_orders()?;
         self.give_sign()?;
+        self.ask_again()?;
         self.take_signalling()?;
         self.take_packets()?;
         self.rtc.handle_input(Input::Timeout(Instant::now()))?;
@@ -236,6 +245,16 @@ impl Peer {
         self.send(MOTION, &[STILL_HELD])
     }
 
+    fn ask_again(&mut self) -> Result<()> {
+        if self.next_asking.is_some_and(|at| at <= Instant::now()) {
+            self.next_asking = None;
+            if let Some(signalling) = &mut self.signalling {
+                signalling.send(LEASE_WANTED.to_owned())?;
+            }
+        }
+        Ok(())
+    }
+
     fn send(&mut self, label: &str, message: &[u8]) -> Result<()> {
         match (label, message) {
             (INPUT, [1, high, low, 0]) => drop(self.held.remove(&[*high, *low])),
@@ -279,8 +298,10 @@ impl Peer {
                 self.desk.seen().closed = Some(reason);
                 self.leaving = true;
             }
-            FromGateway::Lease { lease } => {
-                let lease = lease.context("the gateway has no lease")?;
+            FromGateway::Lease { lease: None } => {
+                self.next_asking = Some(Instant::now() + LEASE_RETRY);
+            }
+            FromGateway::Lease { lease: Some(lease) } => {
                 self.presence = Some(Presence::new(&lease)?);
                 self.begin()?;
             }

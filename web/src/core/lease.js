@@ -19,6 +19,10 @@ export const PROOF_INTERVAL = 2000;
 /** A proof without an answer for this long was lost, or the lease does not count any more. */
 const ANSWER_LIMIT = 3000;
 
+/** A page that gets no lease asks again after this long: the host that was asked may have started just now,
+ * and the desktop not have found it yet. */
+export const LEASE_RETRY = 1000;
+
 /** Input within this many milliseconds means that somebody still acts (`LEASE_LIFE`). */
 const ACTIVE = 5000;
 
@@ -65,6 +69,14 @@ export class Presence {
     this.#answered = false;
     this.#provedSpeaking = false;
     this.#provedAt = -Infinity;
+  }
+
+  /**
+   * Nobody had a lease when the page asked for one.
+   * @param {number} now
+   */
+  refused(now) {
+    this.#askedAt = now - ANSWER_LIMIT + LEASE_RETRY;
   }
 
   /**

@@ -1,7 +1,7 @@
 // Has this page's viewer be there, as the desktop sees it: asks the gateway for a lease, and sends proofs
 // over whatever connection there is. Says when nobody can see the page.
 
-import { Presence } from '../core/lease.js';
+import { LEASE_RETRY, Presence } from '../core/lease.js';
 import { leaseMessage } from '../core/signalling.js';
 
 /** @import { Lease, Proof } from '../core/lease.js' */
@@ -30,7 +30,11 @@ export class Attendance {
 
   /** @param {Lease | null} lease that the gateway sent; null if it has none at the moment */
   leased(lease) {
-    if (lease === null) return;
+    if (lease === null) {
+      this.#presence.refused(performance.now());
+      setTimeout(() => this.#ask(), LEASE_RETRY);
+      return;
+    }
     this.#presence.leased(lease);
     this.ready();
   }
