@@ -28,7 +28,6 @@ use lumen_tests::{
         shape::{Loss, Shape},
     },
     measured::{note, percentile},
-    patience::wait_until,
     picture::colour_of_key,
     rig::{Rig, Setup},
 };
@@ -93,23 +92,17 @@ impl Work {
     /// One death of each mortal, and then keys.
     fn round(&self, chance: &mut Chance) -> Result<Round> {
         let Listener(page) = &self.page;
-        let offers = || page.evaluate::<u64>("lumenTest.offersMade()");
-        let (mut left, mut offered) = (MORTALS.to_vec(), 0);
+        let (mut left, mut connections) = (MORTALS.to_vec(), 0);
         while !left.is_empty() {
             let worker = left.swap_remove(chance.below(left.len()));
             if worker == Worker::Rtc {
-                offered = offers()?;
+                connections = page.connections_made()?;
             }
             let killed = self.rig.kill(worker)?;
             self.rig.successor(worker, killed)?;
         }
-        // A page that has not noticed yet that rtc is gone still says that it takes keys, and may show
-        // what its predecessor has sent.
-        wait_until("the page connects to the new rtc", || {
-            offers().is_ok_and(|made| made > offered)
-        })?;
+        page.wait_until_connected_anew(connections)?;
         page.wait_for_frame_after(SystemTime::now())?;
-        page.wait_for_controls()?;
         let press = |press| key_to_picture(page, press).with_context(|| self.way_of_keys(press));
         let times: Vec<f64> = (0..PRESSES).map(press).collect::<Result<_>>()?;
         self.page.hears().with_context(|| self.way_of_sound())?;

@@ -288,6 +288,18 @@ impl Page {
         self.evaluate("lumenTest.peers.length")
     }
 
+    /// Waits until the page has a connection after the first `made`, and accepts keys over it. A page that has
+    /// not noticed yet that rtc is gone accepts keys, too, and may still show what rtc has sent.
+    ///
+    /// # Errors
+    /// When it never does.
+    pub fn wait_until_connected_anew(&self, made: usize) -> Result<()> {
+        wait_until("the page connects anew", || {
+            self.connections_made().is_ok_and(|now| now > made)
+        })?;
+        self.wait_for_controls()
+    }
+
     /// Makes sure that the page has made one connection and no other.
     ///
     /// # Errors

@@ -104,6 +104,7 @@ fn rtc_killed_reconnects_the_page_by_itself() -> Result<()> {
     let watched = Watched::start()?;
     let time = watched.time_to_next_frame(Worker::Rtc)?;
     note_time("rtc killed, first new frame in the browser (aim 2000 ms)", time);
+    watched.page.wait_until_connected_anew(1)?;
     watched.goes_on()
 }
 

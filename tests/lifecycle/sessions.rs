@@ -138,10 +138,9 @@ fn host_killed_costs_no_app_and_no_direct_picture_and_pages_come_back_to_the_nex
         gateway.is_some_and(|gateway| gateway.summary.as_str().contains("3 browsers, 3 peers"))
     })?;
     for session in &trio.sessions {
-        let (killed, at) =
-            (trio.host.ready_worker(session.worker(Worker::Rtc))?, SystemTime::now());
-        kill_hard(killed)?;
-        session.page.wait_for_frame_after(at)?;
+        let connections = session.page.connections_made()?;
+        kill_hard(trio.host.ready_worker(session.worker(Worker::Rtc))?)?;
+        session.page.wait_until_connected_anew(connections)?;
         session.goes_on()?;
     }
     trio.sessions.iter().try_for_each(Watched::got_own_keys_only)
