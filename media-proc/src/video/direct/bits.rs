@@ -96,14 +96,31 @@ impl<'bytes> BitReader<'bytes> {
         self.at
     }
 
+    /// The next 32 bits, without reading them; behind the end there are zeros.
+    #[inline]
+    pub(in crate::video) fn peek(&self) -> u32 {
+        let rest = self.bytes.get(self.at / 8..).unwrap_or_default();
+        let next = rest.first_chunk::<8>().copied().unwrap_or_else(|| {
+            let mut padded = [0; 8];
+            padded[..rest.len()].copy_from_slice(rest);
+            padded
+        });
+        // Of eight bytes at most seven bits are behind it.
+        (u64::from_be_bytes(next) << (self.at % 8) >> 32) as u32
+    }
+
+    /// Passes over bits; `None` if there are not so many.
+    #[inline]
+    pub(in crate::video) fn skip(&mut self, count: usize) -> Option<()> {
+        let at = self.at + count;
+        (at <= self.bytes.len() * 8).then(|| self.at = at)
+    }
+
     /// `u(count)`, at most 32 bits; `None` at the end.
+    #[inline]
     pub(in crate::video) fn bits(&mut self, count: u32) -> Option<u32> {
-        let mut value = 0;
-        for _ in 0..count {
-            let byte = self.bytes.get(self.at / 8)?;
-            value = value << 1 | u32::from(byte >> (7 - self.at % 8) & 1);
-            self.at += 1;
-        }
+        let value = self.peek().checked_shr(32 - count).unwrap_or(0);
+        self.skip(count as usize)?;
         Some(value)
     }
 
@@ -112,14 +129,13 @@ impl<'bytes> BitReader<'bytes> {
     }
 
     /// `ue(v)`.
+    #[inline]
     pub(in crate::video) fn unsigned(&mut self) -> Option<u32> {
-        let mut zeros = 0;
-        while !self.flag()? {
-            zeros += 1;
-            if zeros > 31 {
-                return None;
-            }
+        let zeros = self.peek().leading_zeros();
+        if zeros > 31 {
+            return None;
         }
+        self.skip(zeros as usize + 1)?;
         Some((1 << zeros | self.bits(zeros)?) - 1)
     }
 

@@ -12,7 +12,7 @@ use super::{
 use crate::convert::MACROBLOCK;
 
 /// `coded_block_pattern` of inter macroblocks by its code number (H.264, table 9-4).
-const PATTERNS: [u8; 48] = [
+pub(in crate::video) const PATTERNS: [u8; 48] = [
     0, 16, 1, 2, 4, 8, 32, 3, 5, 10, 12, 15, 47, 7, 11, 13, 14, 6, 9, 31, 35, 37, 42, 44, 33, 34,
     36, 40, 39, 43, 45, 46, 17, 18, 20, 24, 19, 21, 26, 28, 23, 27, 29, 30, 22, 25, 38, 41,
 ];
@@ -92,6 +92,13 @@ impl Inter {
         }
         coded
     }
+}
+
+/// The place in raster order of the luma block with this number in the order of the syntax (H.264, figure 6-10).
+pub(in crate::video) const fn raster(index: usize) -> usize {
+    let column = index % 2 + index / 4 % 2 * 2;
+    let row = index / 2 % 2 + index / 8 * 2;
+    row * 4 + column
 }
 
 /// Writes a macroblock that is `motion` rows down in the picture before, unchanged.
@@ -274,10 +281,7 @@ impl Levels {
             if pattern.luma >> (index / 4) & 1 == 0 {
                 continue;
             }
-            // From the order of the syntax to raster order (H.264, figure 6-10).
-            let column = index % 2 + index / 4 % 2 * 2;
-            let row = index / 2 % 2 + index / 8 * 2;
-            let block = row * 4 + column;
+            let block = raster(index);
             let expected = neighbours.luma_levels(counts, block);
             counts[block] = write_block(writer, &scan(&self.luma[block])[first..], expected);
         }
