@@ -73,6 +73,9 @@ const CHECKS: &[Check] = &[
     ("driver-that-writes-garbage-is-found-out", "fault garbage\nat 3\n", |_| {
         third_fails("not one slice")
     }),
+    ("driver-that-cuts-a-picture-short-is-found-out", "fault truncates\nat 3\n", |_| {
+        third_fails("macroblocks are missing or cannot be read")
+    }),
     ("driver-that-overflows-is-found-out", "fault overflows\nat 3\n", |_| {
         third_fails("says that a coded picture")
     }),

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# shows: a driver that fails, hangs, aborts or writes garbage, in its trial or later: the picture comes back, the app stays, the rung and its reason are right, there is no loop
+# shows: a driver that fails, hangs, aborts, writes garbage or cuts pictures short, in its trial or later: the picture comes back, the app stays, the rung and its reason are right, there is no loop
 # shellcheck source=../guest/lib.sh
 source /share/guest/lib.sh
 # shellcheck source=../guest/graphics.sh
@@ -70,6 +70,7 @@ apps=$(apps)
 
 in_trial fails 'vaEndPicture failed'
 in_trial garbage "the driver's stream is wrong"
+in_trial truncates "the driver's stream is wrong: macroblocks are missing"
 in_trial overflows 'the driver says that a coded picture'
 say 'in its trial it aborts'
 restart_with 'fault aborts' 'at 1'
@@ -78,6 +79,7 @@ mended
 
 later fails 'exited with 117 (GpuLost)'
 later garbage 'exited with 117 (GpuLost)'
+later truncates 'exited with 117 (GpuLost)'
 later overflows 'exited with 117 (GpuLost)'
 later aborts 'was ended by signal 6'
 

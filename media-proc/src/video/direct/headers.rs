@@ -134,6 +134,11 @@ impl Parameters {
         self.initial_quantizer
     }
 
+    /// Whether slice headers say how edges are smoothed.
+    pub(in crate::video) const fn controls_deblocking(&self) -> bool {
+        self.controls_deblocking
+    }
+
     pub(super) const fn chroma_offset(&self) -> i32 {
         self.chroma_offset
     }

@@ -21,12 +21,12 @@
 
 pub(super) mod bits;
 pub(super) mod headers;
-mod macroblock;
-mod neighbours;
-mod residual;
+pub(super) mod macroblock;
+pub(super) mod neighbours;
+pub(super) mod residual;
 mod samples;
 mod survey;
-mod tables;
+pub(super) mod tables;
 mod transform;
 
 use lumen_ipc::units::FrameSize;

@@ -4,16 +4,20 @@
 
 /// What later macroblocks need to know about a coded one.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Coded {
+pub(in crate::video) struct Coded {
     /// Luma rows down to the samples it was predicted from; `None` for intra.
     pub(super) motion: Option<i32>,
     /// Number of levels of the luma blocks, in raster order.
-    pub(super) luma: [u8; 16],
+    pub(in crate::video) luma: [u8; 16],
     /// Number of AC levels of the blocks of Cb and Cr, in raster order.
-    pub(super) chroma: [[u8; 4]; 2],
+    pub(in crate::video) chroma: [[u8; 4]; 2],
 }
 
 impl Coded {
+    /// A macroblock whose samples are not coded (`I_PCM`).
+    pub(in crate::video) const SAMPLES: Self =
+        Self { motion: None, luma: [16; 16], chroma: [[16; 4]; 2] };
+
     /// A macroblock predicted from `motion` rows down, without residual.
     pub(super) const fn copied(motion: i32) -> Self {
         Self { motion: Some(motion), luma: [0; 16], chroma: [[0; 4]; 2] }
@@ -22,7 +26,7 @@ impl Coded {
 
 /// The last coded macroblocks, while a picture of one slice is coded in raster order.
 #[derive(Debug, Default)]
-pub(super) struct Neighbours {
+pub(in crate::video) struct Neighbours {
     /// Entries to the left are of this row, the others of the row above.
     above: Vec<Coded>,
     /// The macroblock above and to the left, which `above` has overwritten.
@@ -34,14 +38,14 @@ pub(super) struct Neighbours {
 
 impl Neighbours {
     /// Begins a new picture with rows of `columns` macroblocks.
-    pub(super) fn begin(&mut self, columns: usize) {
+    pub(in crate::video) fn begin(&mut self, columns: usize) {
         self.above.clear();
         self.above.resize(columns, Coded::default());
         (self.columns, self.column, self.row) = (columns, 0, 0);
     }
 
     /// Adds the next macroblock.
-    pub(super) fn push(&mut self, coded: Coded) {
+    pub(in crate::video) fn push(&mut self, coded: Coded) {
         self.corner = std::mem::replace(&mut self.above[self.column], coded);
         self.column += 1;
         if self.column == self.columns {
@@ -97,7 +101,7 @@ impl Neighbours {
 
     /// nC of the luma block at raster index `block`; `luma` holds this macroblock's numbers so far
     /// (H.264, section 9.2.1).
-    pub(super) fn luma_levels(&self, luma: &[u8; 16], block: usize) -> u8 {
+    pub(in crate::video) fn luma_levels(&self, luma: &[u8; 16], block: usize) -> u8 {
         let left = if block.is_multiple_of(4) {
             self.left().map(|coded| coded.luma[block + 3])
         } else {
@@ -112,7 +116,12 @@ impl Neighbours {
     }
 
     /// nC of the chroma block at raster index `block` of plane `plane`.
-    pub(super) fn chroma_levels(&self, chroma: &[u8; 4], plane: usize, block: usize) -> u8 {
+    pub(in crate::video) fn chroma_levels(
+        &self,
+        chroma: &[u8; 4],
+        plane: usize,
+        block: usize,
+    ) -> u8 {
         let left = if block.is_multiple_of(2) {
             self.left().map(|coded| coded.chroma[plane][block + 1])
         } else {

@@ -10,7 +10,7 @@ const MAX_SUFFIX: u32 = 6;
 
 /// Writes `levels`, in scan order, of a luma block or of chroma AC. `neighbours` is nC. Returns how
 /// many are not zero.
-pub(super) fn write_block(writer: &mut BitWriter, levels: &[i32], neighbours: u8) -> u8 {
+pub(in crate::video) fn write_block(writer: &mut BitWriter, levels: &[i32], neighbours: u8) -> u8 {
     let block = Runs::of(levels);
     let (total, ones) = (block.total(), block.ones());
     match neighbours {
@@ -33,7 +33,7 @@ pub(super) fn write_block(writer: &mut BitWriter, levels: &[i32], neighbours: u8
 }
 
 /// Writes the four chroma DC levels.
-pub(super) fn write_chroma_dc(writer: &mut BitWriter, levels: &[i32; 4]) {
+pub(in crate::video) fn write_chroma_dc(writer: &mut BitWriter, levels: &[i32; 4]) {
     let block = Runs::of(levels);
     let (total, ones) = (block.total(), block.ones());
     write(writer, CHROMA_TOKENS[total][ones]);

@@ -2,10 +2,10 @@
 //! value. A pair of zeros is a combination that cannot occur.
 
 /// Length in bits and value.
-pub(super) type Code = (u8, u8);
+pub(in crate::video) type Code = (u8, u8);
 
 /// `coeff_token` for 0 ≤ nC < 2, 2 ≤ nC < 4 and 4 ≤ nC < 8, by number of levels and of trailing ones.
-pub(super) const TOKENS: [[[Code; 4]; 17]; 3] = [
+pub(in crate::video) const TOKENS: [[[Code; 4]; 17]; 3] = [
     [
         [(1, 1), (0, 0), (0, 0), (0, 0)],
         [(6, 5), (2, 1), (0, 0), (0, 0)],
@@ -66,7 +66,7 @@ pub(super) const TOKENS: [[[Code; 4]; 17]; 3] = [
 ];
 
 /// `coeff_token` of chroma DC.
-pub(super) const CHROMA_TOKENS: [[Code; 4]; 5] = [
+pub(in crate::video) const CHROMA_TOKENS: [[Code; 4]; 5] = [
     [(2, 1), (0, 0), (0, 0), (0, 0)],
     [(6, 7), (1, 1), (0, 0), (0, 0)],
     [(6, 4), (6, 6), (3, 1), (0, 0)],
@@ -75,7 +75,7 @@ pub(super) const CHROMA_TOKENS: [[Code; 4]; 5] = [
 ];
 
 /// `total_zeros` by number of levels, less one, and zeros.
-pub(super) const ZEROS: [&[Code]; 15] = [
+pub(in crate::video) const ZEROS: [&[Code]; 15] = [
     &[
         (1, 1),
         (3, 3),
@@ -169,11 +169,11 @@ pub(super) const ZEROS: [&[Code]; 15] = [
 ];
 
 /// `total_zeros` of chroma DC.
-pub(super) const CHROMA_ZEROS: [&[Code]; 3] =
+pub(in crate::video) const CHROMA_ZEROS: [&[Code]; 3] =
     [&[(1, 1), (2, 1), (3, 1), (3, 0)], &[(1, 1), (2, 1), (2, 0)], &[(1, 1), (1, 0)]];
 
 /// `run_before` by zeros left, less one and at most seven, and run.
-pub(super) const RUNS: [&[Code]; 7] = [
+pub(in crate::video) const RUNS: [&[Code]; 7] = [
     &[(1, 1), (1, 0)],
     &[(1, 1), (2, 1), (2, 0)],
     &[(2, 3), (2, 2), (2, 1), (2, 0)],

@@ -8,7 +8,7 @@
 //!
 //! The headers are ours (`headers`) where the driver takes packed ones, and the driver's own elsewhere. Every
 //! picture that comes back is examined (`output`) before anybody gets it: a driver that makes something else
-//! than it was told is found out with its first picture.
+//! than it was told is found out with its first picture, and one that cuts pictures short soon (`macroblocks`).
 //!
 //! The picture comes into the driver's memory in one of two ways. The processor copies it there, those rows of
 //! macroblocks that changed; or the driver hands its memory out (`export`), and a graphics processor draws into it.
@@ -17,6 +17,7 @@ mod coder;
 mod export;
 mod ffi;
 mod headers;
+mod macroblocks;
 mod output;
 mod types;
 
@@ -31,7 +32,7 @@ pub use self::ffi::{Device, Unusable};
 use self::{
     coder::{Coder, Input, Job, Rows},
     headers::{INITIAL_QUANTIZER, Sequence, Slice, SliceKind, picture_set, slice_header},
-    output::{Sets, Wrong, examine},
+    output::{Sample, Sets, Wrong, examine},
     types::{PictureParameters, Reference, SequenceParameters, SliceParameters, Weights},
 };
 use super::{AccessUnit, Picture, PictureKind, Quantizer};
@@ -63,6 +64,7 @@ pub struct Encoder {
     /// Which of the two surfaces has the picture that was decoded last.
     newest: usize,
     sets: Option<Sets>,
+    sample: Sample,
     /// What the driver's copy of the picture does not show yet; `None` where pictures are drawn into its surfaces.
     stale: Option<MacroblockMap>,
     stream: Vec<u8>,
@@ -149,6 +151,7 @@ impl Encoder {
             idr_pic_id: 0,
             newest: 0,
             sets: None,
+            sample: Sample::default(),
             stale,
             stream: Vec::new(),
         })
@@ -241,7 +244,8 @@ impl Encoder {
         let packed = self.packed_headers(&slice);
         let job = self.job(&slice, &packed);
         self.coder.encode(input, &job, &mut self.stream)?;
-        examine(&mut self.stream, &self.sequence, &slice, &mut self.sets)?;
+        let thoroughly = self.sample.takes(&slice, self.stream.len());
+        examine(&mut self.stream, &self.sequence, &slice, &mut self.sets, thoroughly)?;
         self.number = Some(slice.number);
         self.newest = 1 - self.newest;
         let key = matches!(slice.kind, SliceKind::Idr { .. });

@@ -2,11 +2,15 @@
 //!
 //! Drivers write headers of their own, ignore parameters, return empty units and cut streams short. A picture is
 //! taken only if it consists of the units that were asked for, and its slice is the one that was asked for: of
-//! that kind, with that number and that quantizer. What the macroblocks hold only a decoder can tell.
+//! that kind, with that number and that quantizer. Some pictures are read to their last macroblock
+//! ([`Sample`]). What the macroblocks show only a decoder can tell.
 
 use lumen_ipc::units::FrameSize;
 
-use super::headers::{Sequence, Slice, SliceKind, picture_set};
+use super::{
+    headers::{Sequence, Slice, SliceKind, picture_set},
+    macroblocks::are_whole,
+};
 use crate::video::direct::{
     bits::{BitReader, units, unwrap},
     headers::Parameters,
@@ -29,8 +33,37 @@ pub struct Wrong(&'static str);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sets(Parameters);
 
-/// Reads the picture that `slice` describes, which must be the whole of `stream`. Puts `sequence`'s own sets in
-/// front of an IDR for which the driver has made none.
+/// Which pictures are read to their last macroblock, which takes the longer the more bytes they have: the first ones,
+/// all IDRs, and of others as many as a part of all bytes allows.
+#[derive(Debug, Default)]
+pub(super) struct Sample {
+    pictures: u32,
+    /// Bytes of pictures that were not read since the last one that was.
+    unread: usize,
+}
+
+/// So many pictures are always read, all those of a trial among them.
+const FIRST: u32 = 8;
+/// One byte in so many is read.
+const PART: usize = 4;
+
+impl Sample {
+    /// Whether to read this picture of so many bytes.
+    pub(super) fn takes(&mut self, slice: &Slice, bytes: usize) -> bool {
+        self.pictures = self.pictures.saturating_add(1);
+        self.unread = self.unread.saturating_add(bytes);
+        let takes = self.pictures <= FIRST
+            || matches!(slice.kind, SliceKind::Idr { .. })
+            || self.unread >= bytes.saturating_mul(PART);
+        if takes {
+            self.unread = 0;
+        }
+        takes
+    }
+}
+
+/// Reads the picture that `slice` describes, which must be the whole of `stream`; its macroblocks only where it is
+/// read `thoroughly`. Puts `sequence`'s own sets in front of an IDR for which the driver has made none.
 ///
 /// # Errors
 /// [`Wrong`] says what is.
@@ -39,6 +72,7 @@ pub(super) fn examine(
     sequence: &Sequence,
     slice: &Slice,
     sets: &mut Option<Sets>,
+    thoroughly: bool,
 ) -> Result<(), Wrong> {
     let idr = matches!(slice.kind, SliceKind::Idr { .. });
     let [mut slices, mut sequence_sets, mut picture_sets] = [0; 3];
@@ -70,7 +104,12 @@ pub(super) fn examine(
     let sets = sets.as_ref().ok_or(Wrong("no parameter sets"))?;
     let unit = units(stream)
         .find(|unit| unit.first().is_some_and(|header| matches!(header & 0x1F, SLICE | IDR_SLICE)));
-    sets.compare(unit.unwrap_or_default(), slice)
+    let unit = unit.unwrap_or_default();
+    sets.compare(unit, slice)?;
+    if thoroughly && !sets.is_whole(unit, sequence.size) {
+        return Err(Wrong("macroblocks are missing or cannot be read"));
+    }
+    Ok(())
 }
 
 impl Sets {
@@ -87,7 +126,8 @@ impl Sets {
         }
         // A header has at most some 40 bytes; the rest is data.
         let payload = unwrap(rest.get(..64).unwrap_or(rest));
-        let found = self.read(&payload, *header & 0x1F == IDR_SLICE).ok_or(Wrong("a cut slice"))?;
+        let mut reader = BitReader::new(&payload);
+        let found = self.read(&mut reader, is_idr(*header)).ok_or(Wrong("a cut slice"))?;
         let expected_type = if matches!(slice.kind, SliceKind::Idr { .. }) { 2 } else { 0 };
         match found {
             Found { first_macroblock: 1.., .. } => Err(Wrong("more than one slice")),
@@ -107,8 +147,29 @@ impl Sets {
         number & ((1 << self.0.frame_num_bits()) - 1)
     }
 
-    fn read(&self, payload: &[u8], idr: bool) -> Option<Found> {
-        let mut reader = BitReader::new(payload);
+    /// Whether all macroblocks are there of a slice that was compared.
+    fn is_whole(&self, unit: &[u8], size: FrameSize) -> bool {
+        let Some((header, rest)) = unit.split_first() else { return false };
+        let payload = unwrap(rest);
+        let mut reader = BitReader::new(&payload);
+        let found = self.read(&mut reader, is_idr(*header));
+        let begins = found.is_some() && self.pass_deblocking(&mut reader).is_some();
+        begins
+            && are_whole(reader, &payload, !is_idr(*header), (size.columns(), size.macroblocks()))
+    }
+
+    /// Passes over what comes between [`Self::read`] and the macroblocks.
+    fn pass_deblocking(&self, reader: &mut BitReader<'_>) -> Option<()> {
+        // disable_deblocking_filter_idc
+        if self.0.controls_deblocking() && reader.unsigned()? != 1 {
+            reader.signed()?; // slice_alpha_c0_offset_div2
+            reader.signed()?; // slice_beta_offset_div2
+        }
+        Some(())
+    }
+
+    /// Reads a slice's header up to its quantizer.
+    fn read(&self, reader: &mut BitReader<'_>, idr: bool) -> Option<Found> {
         let first_macroblock = reader.unsigned()?;
         let kind = reader.unsigned()? % 5;
         reader.unsigned()?; // pic_parameter_set_id
@@ -131,6 +192,10 @@ impl Sets {
         let quantizer = self.0.initial_quantizer() + reader.signed()?;
         Some(Found { first_macroblock, kind, frame_num, plain, quantizer })
     }
+}
+
+const fn is_idr(header: u8) -> bool {
+    header & 0x1F == IDR_SLICE
 }
 
 /// The fields of a slice header that matter.
@@ -198,16 +263,16 @@ mod tests {
             let mut sets = None;
             let mut stream = [sequence.set(), picture_set(), unit(&idr)].concat();
             let before = stream.clone();
-            prop_assert_eq!(examine(&mut stream, &sequence, &idr, &mut sets), Ok(()));
+            prop_assert_eq!(examine(&mut stream, &sequence, &idr, &mut sets, false), Ok(()));
             prop_assert_eq!(&stream, &before);
             let slice = Slice { kind: SliceKind::Predicted, number, quantizer };
-            prop_assert_eq!(examine(&mut unit(&slice), &sequence, &slice, &mut sets), Ok(()));
+            prop_assert_eq!(examine(&mut unit(&slice), &sequence, &slice, &mut sets, false), Ok(()));
             let other = Slice { number: number + 1, ..slice };
-            let found = examine(&mut unit(&other), &sequence, &slice, &mut sets);
+            let found = examine(&mut unit(&other), &sequence, &slice, &mut sets, false);
             prop_assert_eq!(found, Err(Wrong("another frame number")));
             let other = Slice { quantizer: Quantizer::nearest(quantizer.value() ^ 8), ..slice };
             prop_assume!(other != slice);
-            let found = examine(&mut unit(&other), &sequence, &slice, &mut sets);
+            let found = examine(&mut unit(&other), &sequence, &slice, &mut sets, false);
             prop_assert_eq!(found, Err(Wrong("another quantizer")));
         }
 
@@ -217,8 +282,22 @@ mod tests {
             let (mut stream, slice) = key(&sequence, Quantizer::FINEST);
             stream.extend([0, 0, 1]);
             stream.extend(bytes);
-            let _ = examine(&mut stream, &sequence, &slice, &mut None); // any answer, but an answer
+            let _ = examine(&mut stream, &sequence, &slice, &mut None, true); // any answer, but an answer
         }
+    }
+
+    #[test]
+    fn first_pictures_idrs_and_a_quarter_of_all_bytes_are_read_thoroughly() {
+        let quantizer = Quantizer::COARSEST;
+        let predicted = Slice { kind: SliceKind::Predicted, number: 1, quantizer };
+        let idr = Slice { kind: SliceKind::Idr { idr_pic_id: 0 }, number: 0, quantizer };
+        let mut sample = Sample::default();
+        assert!((0..FIRST).all(|_| sample.takes(&predicted, 9_000)));
+        let taken: Vec<usize> = (0..9).filter(|_| sample.takes(&predicted, 100)).collect();
+        assert_eq!(taken, [3, 7]);
+        assert!(sample.takes(&idr, 50_000));
+        assert!(!sample.takes(&predicted, 40_000), "a large one waits for its turn");
+        assert_eq!((0..).position(|_| sample.takes(&predicted, 40_000)), Some(2));
     }
 
     #[test]
@@ -226,7 +305,7 @@ mod tests {
         let sequence = sequence(320, 200);
         let (whole, slice) = key(&sequence, Quantizer::COARSEST);
         let mut stream = unit(&slice);
-        assert_eq!(examine(&mut stream, &sequence, &slice, &mut None), Ok(()));
+        assert_eq!(examine(&mut stream, &sequence, &slice, &mut None, false), Ok(()));
         assert_eq!(stream, whole);
     }
 
@@ -235,7 +314,7 @@ mod tests {
         let sequence = sequence(320, 200);
         let (whole, slice) = key(&sequence, Quantizer::COARSEST);
         let refused = |mut stream: Vec<u8>| {
-            examine(&mut stream, &sequence, &slice, &mut None).expect_err("wrong").0
+            examine(&mut stream, &sequence, &slice, &mut None, false).expect_err("wrong").0
         };
         assert_eq!(refused(Vec::new()), "not one slice");
         assert_eq!(refused([whole, unit(&slice)].concat()), "not one slice");
