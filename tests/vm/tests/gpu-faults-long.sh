@@ -70,7 +70,7 @@ apps=$(apps)
 
 in_trial fails 'vaEndPicture failed'
 in_trial garbage "the driver's stream is wrong"
-in_trial truncates "the driver's stream is wrong: macroblocks are missing"
+in_trial truncates "the driver's stream is wrong"
 in_trial overflows 'the driver says that a coded picture'
 say 'in its trial it aborts'
 restart_with 'fault aborts' 'at 1'
