@@ -1,6 +1,10 @@
 //! A tone that programs play, and what a page hears of it.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
@@ -156,7 +160,7 @@ fn sine(at: u32, hertz: f64) -> i16 {
     (angle.sin() * 16_000.0) as i16
 }
 
-/// A file with these samples in both channels, readable by everybody.
+/// A file with these samples in both channels, readable by everybody. It is the same in every run, and is kept.
 fn wave(name: &str, samples: impl Iterator<Item = i16>) -> Result<PathBuf> {
     let samples: Vec<u8> = samples.flat_map(|sample| sample.to_le_bytes().repeat(2)).collect();
     let length = u32::try_from(samples.len())?;
@@ -168,8 +172,17 @@ fn wave(name: &str, samples: impl Iterator<Item = i16>) -> Result<PathBuf> {
     file.extend(b"\x04\0\x10\0data");
     file.extend(length.to_le_bytes());
     file.extend(samples);
-    let path = std::env::temp_dir().join(format!("lumen-{name}-{}.wav", std::process::id()));
-    fs::write(&path, file)?;
+    let path = std::env::temp_dir().join(format!("lumen-{name}.wav"));
+    // Other tests of this process write it under the same name first.
+    static WRITING: Mutex<()> = Mutex::new(());
+    let _alone = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+    if fs::read(&path).is_ok_and(|kept| kept == file) {
+        return Ok(path);
+    }
+    // Others may be about to play it.
+    let ours = path.with_extension(format!("{}.wav", std::process::id()));
+    fs::write(&ours, file)?;
+    fs::rename(ours, &path)?;
     Ok(path)
 }
 
