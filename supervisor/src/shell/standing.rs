@@ -131,7 +131,10 @@ mod tests {
     use std::{
         cell::Cell,
         net::{TcpListener, UdpSocket},
-        os::unix::net::UnixListener,
+        os::{
+            linux::net::SocketAddrExt,
+            unix::net::{SocketAddr, UnixListener},
+        },
         rc::Rc,
         sync::atomic::{AtomicU32, Ordering},
     };
@@ -156,13 +159,12 @@ mod tests {
         static CALLS: AtomicU32 = AtomicU32::new(0);
         let call = CALLS.fetch_add(1, Ordering::Relaxed);
         let name = format!("lumen-standing-{}-{call}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        let _ = std::fs::remove_file(&path);
+        let address = SocketAddr::from_abstract_name(name).expect("a short name");
         [
             ("TCP", TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port").into()),
             ("UDP", UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port").into()),
             ("all UDP", UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).expect("a port").into()),
-            ("Unix", UnixListener::bind(&path).expect("a path").into()),
+            ("Unix", UnixListener::bind_addr(&address).expect("a free name").into()),
         ]
     }
 
