@@ -57,7 +57,7 @@ const CLIMB_AFTER: Duration = Duration::from_secs(2);
 const EMPTY: f64 = 0.3;
 
 /// A climb was of no use if the ladder is descended again within this time.
-const USELESS: Duration = Duration::from_secs(10);
+const USELESS: Duration = Duration::from_secs(20);
 
 /// The network carries so many times as much as when a climb was of no use: there is new hope.
 const HOPE: f64 = 2.0;
