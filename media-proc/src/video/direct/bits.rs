@@ -96,6 +96,13 @@ impl<'bytes> BitReader<'bytes> {
         self.at
     }
 
+    /// Whether nothing but `rbsp_trailing_bits` is left (H.264, section 7.3.2.11).
+    pub(in crate::video) fn is_at_end(&self) -> bool {
+        let last = self.bytes.iter().rposition(|byte| *byte != 0);
+        let stop = |at: usize| at * 8 + 7 - self.bytes[at].trailing_zeros() as usize;
+        last.is_some_and(|at| stop(at) == self.at)
+    }
+
     /// The next 32 bits, without reading them; behind the end there are zeros.
     #[inline]
     pub(in crate::video) fn peek(&self) -> u32 {

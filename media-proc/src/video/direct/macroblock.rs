@@ -22,7 +22,7 @@ const P_16X16: u32 = 0;
 /// `mb_type` in I slices of `I_16x16_0_0_0`: the first prediction, no pattern (H.264, table 7-11).
 const I_16X16: u32 = 1;
 /// What P slices add to the types of I slices (H.264, section 7.4.5).
-const INTRA_IN_P: u32 = 5;
+pub(in crate::video) const INTRA_IN_P: u32 = 5;
 
 /// Quantizer multipliers of a picture.
 #[derive(Clone, Copy, Debug)]

@@ -6,7 +6,7 @@ use super::{
 };
 
 /// Suffix length beyond which it does not grow (H.264, section 9.2.2.1).
-const MAX_SUFFIX: u32 = 6;
+pub(in crate::video) const MAX_SUFFIX: u32 = 6;
 
 /// Writes `levels`, in scan order, of a luma block or of chroma AC. `neighbours` is nC. Returns how
 /// many are not zero.

@@ -7,8 +7,9 @@
 
 use crate::video::direct::{
     bits::BitReader,
-    macroblock::{PATTERNS, raster},
+    macroblock::{INTRA_IN_P, PATTERNS, raster},
     neighbours::{Coded, Neighbours},
+    residual::MAX_SUFFIX,
     tables::{CHROMA_TOKENS, CHROMA_ZEROS, Code, RUNS, TOKENS, ZEROS},
 };
 
@@ -17,8 +18,6 @@ const INTRA_PATTERNS: [u8; 48] = [
     47, 31, 15, 0, 23, 27, 29, 30, 7, 11, 13, 14, 39, 43, 45, 46, 16, 3, 5, 10, 12, 19, 21, 26, 28,
     35, 37, 42, 44, 1, 2, 4, 8, 17, 18, 20, 24, 6, 9, 22, 25, 32, 33, 34, 36, 40, 38, 41,
 ];
-/// `mb_type` of the first kind that is not predicted from another picture, in P slices.
-const INTRA_IN_P: u32 = 5;
 /// `mb_type` of samples that are not coded, in I slices, and how many bytes they take.
 const SAMPLES: u32 = 25;
 const SAMPLE_BYTES: usize = 384;
@@ -27,18 +26,13 @@ const SAMPLE_BYTES: usize = 384;
 /// are all there, and nothing behind them.
 pub(super) fn are_whole(
     bits: BitReader<'_>,
-    payload: &[u8],
     is_predicted: bool,
     (columns, count): (u32, u32),
 ) -> bool {
-    // `rbsp_stop_one_bit` (H.264, section 7.3.2.11).
-    let last = payload.iter().rposition(|byte| *byte != 0);
-    let stop = last.map(|at| at * 8 + 7 - payload[at].trailing_zeros() as usize);
     let mut neighbours = Neighbours::default();
     neighbours.begin(columns as usize);
     let mut slice = Slice { bits, neighbours };
-    let read = slice.read(is_predicted, count);
-    read.is_some() && Some(slice.bits.position()) == stop
+    slice.read(is_predicted, count).is_some() && slice.bits.is_at_end()
 }
 
 /// A slice, as far as it has been read.
@@ -81,15 +75,15 @@ impl Slice<'_> {
     /// `macroblock_layer`.
     fn macroblock(&mut self, is_predicted: bool) -> Option<Coded> {
         let kind = self.bits.unsigned()?; // mb_type
-        let pattern = match (is_predicted, kind) {
-            (true, 0..INTRA_IN_P) => self.motion(kind)?,
-            (true, _) => self.intra(kind - INTRA_IN_P)?,
-            (false, _) => self.intra(kind)?,
-        };
-        let Some(pattern) = pattern else {
-            let beyond = self.bits.position() % 8;
-            self.bits.skip((8 - beyond) % 8 + 8 * SAMPLE_BYTES)?;
-            return Some(Coded::SAMPLES);
+        let before = if is_predicted { INTRA_IN_P } else { 0 };
+        let pattern = match kind.checked_sub(before) {
+            None => self.motion(kind)?,
+            Some(SAMPLES) => {
+                let beyond = self.bits.position() % 8;
+                self.bits.skip((8 - beyond) % 8 + 8 * SAMPLE_BYTES)?;
+                return Some(Coded::SAMPLES);
+            }
+            Some(kind) => self.intra(kind)?,
         };
         let mut coded = Coded::default();
         if pattern.luma > 0 || pattern.chroma > 0 || pattern.separate {
@@ -105,14 +99,13 @@ impl Slice<'_> {
 
     /// What a macroblock that is predicted from another picture says before its levels: `mb_pred` or `sub_mb_pred`,
     /// and `coded_block_pattern`.
-    fn motion(&mut self, kind: u32) -> Option<Option<Pattern>> {
+    fn motion(&mut self, kind: u32) -> Option<Pattern> {
         let vectors = match kind {
             0 => 1,
             1 | 2 => 2,
             _ => {
-                let mut vectors = 0;
+                let (mut vectors, parts) = (0, [1, 2, 2, 4]);
                 for _ in 0..4 {
-                    let parts = [1, 2, 2, 4];
                     vectors += parts.get(self.bits.unsigned()? as usize)?; // sub_mb_type
                 }
                 vectors
@@ -121,14 +114,11 @@ impl Slice<'_> {
         for _ in 0..2 * vectors {
             self.bits.signed()?; // mvd_l0
         }
-        self.pattern(&PATTERNS).map(Some)
+        self.pattern(&PATTERNS)
     }
 
-    /// The same for one that is predicted from its own picture; `None` in it for samples that are not coded.
-    fn intra(&mut self, kind: u32) -> Option<Option<Pattern>> {
-        if kind == SAMPLES {
-            return Some(None);
-        }
+    /// The same for one that is predicted from its own picture.
+    fn intra(&mut self, kind: u32) -> Option<Pattern> {
         if kind == 0 {
             for _ in 0..16 {
                 if !self.bits.flag()? {
@@ -140,16 +130,15 @@ impl Slice<'_> {
         if self.bits.unsigned()? > 3 {
             return None;
         }
-        let pattern = match kind {
-            0 => self.pattern(&INTRA_PATTERNS)?,
-            1..SAMPLES => Pattern {
+        match kind {
+            0 => self.pattern(&INTRA_PATTERNS),
+            1..SAMPLES => Some(Pattern {
                 luma: if kind > 12 { 15 } else { 0 },
                 chroma: ((kind - 1) / 4 % 3) as u8,
                 separate: true,
-            },
-            _ => return None,
-        };
-        Some(Some(pattern))
+            }),
+            _ => None,
+        }
     }
 
     fn pattern(&mut self, patterns: &[u8; 48]) -> Option<Pattern> {
@@ -224,7 +213,7 @@ impl Slice<'_> {
             let is_first = index == ones && ones < 3;
             let level = self.level(suffix)? + if is_first { 2 } else { 0 };
             suffix = suffix.max(1);
-            if level / 2 + 1 > 3 << (suffix - 1) && suffix < 6 {
+            if level / 2 + 1 > 3 << (suffix - 1) && suffix < MAX_SUFFIX {
                 suffix += 1;
             }
         }

@@ -1,3 +1,5 @@
+//! Words, blocks and slices that are written here, and any bytes.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -47,7 +49,7 @@ fn slice(payload: &[u8]) -> Slice<'_> {
 }
 
 fn is_whole(payload: &[u8], is_predicted: bool) -> bool {
-    are_whole(BitReader::new(payload), payload, is_predicted, (4, 12))
+    are_whole(BitReader::new(payload), is_predicted, (4, 12))
 }
 
 proptest! {

@@ -104,12 +104,7 @@ pub(super) fn examine(
     let sets = sets.as_ref().ok_or(Wrong("no parameter sets"))?;
     let unit = units(stream)
         .find(|unit| unit.first().is_some_and(|header| matches!(header & 0x1F, SLICE | IDR_SLICE)));
-    let unit = unit.unwrap_or_default();
-    sets.compare(unit, slice)?;
-    if thoroughly && !sets.is_whole(unit, sequence.size) {
-        return Err(Wrong("macroblocks are missing or cannot be read"));
-    }
-    Ok(())
+    sets.compare(unit.unwrap_or_default(), slice, thoroughly.then_some(sequence.size))
 }
 
 impl Sets {
@@ -118,16 +113,18 @@ impl Sets {
         Parameters::of(stream, size).map(Self).map_err(wrong)
     }
 
-    /// Whether `unit` is the slice that was asked for.
-    fn compare(&self, unit: &[u8], slice: &Slice) -> Result<(), Wrong> {
+    /// Whether `unit` is the slice that was asked for, with all macroblocks of a picture of the size `whole`, if
+    /// they are to be read.
+    fn compare(&self, unit: &[u8], slice: &Slice, whole: Option<FrameSize>) -> Result<(), Wrong> {
         let (header, rest) = unit.split_first().ok_or(Wrong("an empty slice"))?;
         if header & 0x60 == 0 {
             return Err(Wrong("a picture that none may refer to"));
         }
         // A header has at most some 40 bytes; the rest is data.
-        let payload = unwrap(rest.get(..64).unwrap_or(rest));
-        let mut reader = BitReader::new(&payload);
-        let found = self.read(&mut reader, is_idr(*header)).ok_or(Wrong("a cut slice"))?;
+        let read = if whole.is_some() { rest } else { rest.get(..64).unwrap_or(rest) };
+        let payload = unwrap(read);
+        let (mut reader, idr) = (BitReader::new(&payload), header & 0x1F == IDR_SLICE);
+        let found = self.read(&mut reader, idr).ok_or(Wrong("a cut slice"))?;
         let expected_type = if matches!(slice.kind, SliceKind::Idr { .. }) { 2 } else { 0 };
         match found {
             Found { first_macroblock: 1.., .. } => Err(Wrong("more than one slice")),
@@ -139,7 +136,12 @@ impl Sets {
             Found { quantizer, .. } if quantizer != i32::from(slice.quantizer.value()) => {
                 Err(Wrong("another quantizer"))
             }
-            Found { .. } => Ok(()),
+            Found { .. } => match whole {
+                Some(size) if !self.is_whole(reader, idr, size) => {
+                    Err(Wrong("macroblocks are missing or cannot be read"))
+                }
+                _ => Ok(()),
+            },
         }
     }
 
@@ -147,15 +149,10 @@ impl Sets {
         number & ((1 << self.0.frame_num_bits()) - 1)
     }
 
-    /// Whether all macroblocks are there of a slice that was compared.
-    fn is_whole(&self, unit: &[u8], size: FrameSize) -> bool {
-        let Some((header, rest)) = unit.split_first() else { return false };
-        let payload = unwrap(rest);
-        let mut reader = BitReader::new(&payload);
-        let found = self.read(&mut reader, is_idr(*header));
-        let begins = found.is_some() && self.pass_deblocking(&mut reader).is_some();
-        begins
-            && are_whole(reader, &payload, !is_idr(*header), (size.columns(), size.macroblocks()))
+    /// Whether all macroblocks are there of a slice whose header has been read up to its quantizer.
+    fn is_whole(&self, mut reader: BitReader<'_>, idr: bool, size: FrameSize) -> bool {
+        let begins = self.pass_deblocking(&mut reader).is_some();
+        begins && are_whole(reader, !idr, (size.columns(), size.macroblocks()))
     }
 
     /// Passes over what comes between [`Self::read`] and the macroblocks.
@@ -192,10 +189,6 @@ impl Sets {
         let quantizer = self.0.initial_quantizer() + reader.signed()?;
         Some(Found { first_macroblock, kind, frame_num, plain, quantizer })
     }
-}
-
-const fn is_idr(header: u8) -> bool {
-    header & 0x1F == IDR_SLICE
 }
 
 /// The fields of a slice header that matter.
