@@ -172,16 +172,6 @@ test('page asks for a lease when it has none or its own does not count, and not 
   assert.equal(presence.needsLease(13_001), true, 'whoever was asked is gone');
 });
 
-test('page that got no lease asks again after a second', () => {
-  const presence = new Presence();
-  assert.equal(presence.needsLease(0), true);
-  presence.refused(40);
-  assert.equal(presence.needsLease(1039), false);
-  assert.equal(presence.needsLease(1040), true);
-  presence.leased(lease());
-  assert.equal(presence.needsLease(5000), false);
-});
-
 test('a lease that is none is not taken for one', () => {
   const wrong = [
     null,

@@ -72,14 +72,6 @@ export class Presence {
   }
 
   /**
-   * Nobody had a lease when the page asked for one.
-   * @param {number} now
-   */
-  refused(now) {
-    this.#askedAt = now - ANSWER_LIMIT + LEASE_RETRY;
-  }
-
-  /**
    * A connection is ready.
    * @param {number} now milliseconds
    * @returns {Proof | null} to send before anything else: it names the lease, even if it proves nothing,
@@ -147,7 +139,7 @@ export class Presence {
     return true;
   }
 
-  /** Whoever was asked for a lease is gone. */
+  /** Whoever was asked for a lease is gone, or may have one by now. */
   forgetAsking() {
     this.#askedAt = -Infinity;
   }

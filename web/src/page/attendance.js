@@ -31,8 +31,10 @@ export class Attendance {
   /** @param {Lease | null} lease that the gateway sent; null if it has none at the moment */
   leased(lease) {
     if (lease === null) {
-      this.#presence.refused(performance.now());
-      setTimeout(() => this.#ask(), LEASE_RETRY);
+      setTimeout(() => {
+        this.#presence.forgetAsking();
+        this.#ask();
+      }, LEASE_RETRY);
       return;
     }
     this.#presence.leased(lease);
